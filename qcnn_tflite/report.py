@@ -1,0 +1,268 @@
+"""What a conversion did: the fate of every layer, its sizes, its theoretical cost and its error."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Fate = Literal["quantized", "float"]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Operations and constant bytes of one layer, float and product-quantized.
+
+    One multiply-accumulate or one lookup with its addition counts as one operation, as in the
+    paper (Wu et al., CVPR 2016, section 3.3).
+    """
+
+    ops_before: int
+    ops_after: int
+    bytes_before: int
+    bytes_after: int
+
+
+def theoretical_cost(
+    *,
+    in_positions: int,
+    out_positions: int,
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, int] = (1, 1),
+    groups: int = 1,
+    d: int,
+    K: int,
+    codebooks: int | None = None,
+    codebook_itemsize: int = 4,
+    bias: bool = True,
+    scale: bool = False,
+) -> Cost:
+    """Cost of a convolution, or of a fully-connected layer (a 1x1 kernel), before and after.
+
+    Parameters
+    ----------
+    in_positions, out_positions : int
+        Height times width of the input and of the output; for a fully-connected layer the rows.
+    in_channels, out_channels : int
+        Of all groups.
+    kernel : tuple of int
+        Height and width.
+    groups : int
+    d, K : int
+        Length of a codeword, and codewords in a codebook.
+    codebooks : int, optional
+        First dimension of the codebook tensor: 1 (shared by all subspaces), M (the default) or
+        groups * M.
+    codebook_itemsize : int
+        4 for float32, 2 for float16, 1 for int8.
+    bias, scale : bool
+        Whether the layer has a bias, and the quantized layer a scale per output.
+    """
+    per_group = in_channels // groups
+    subspaces = math.ceil(per_group / d)
+    taps = kernel[0] * kernel[1]
+    bits = max(1, math.ceil(math.log2(K)))
+    count = subspaces if codebooks is None else codebooks
+    bias_bytes = 4 * out_channels if bias else 0
+    return Cost(
+        ops_before=out_positions * out_channels * taps * per_group,
+        ops_after=in_positions * in_channels * K + out_positions * out_channels * taps * subspaces,
+        bytes_before=4 * out_channels * taps * per_group + bias_bytes,
+        bytes_after=codebook_itemsize * count * d * K
+        + subspaces * math.ceil(taps * out_channels * bits / 8)
+        + bias_bytes
+        + (4 * out_channels if scale else 0),
+    )
+
+
+@dataclass(frozen=True)
+class LayerReport:
+    """One layer that holds weights.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``"conv"``, ``"conv1x1"``, ``"fc"`` or ``"depthwise"``.
+    shape : tuple of int
+        Of the float weights: (C_out, kH, kW, C_in/groups), or (C_out, C_in).
+    fate : {"quantized", "float"}
+    reason : str
+        Why the layer stayed float, or what was changed to make quantizing it worthwhile.
+    M, K, d : int or None
+        Subspaces, codewords a codebook and length of a codeword; None for a float layer.
+    bytes_before, bytes_after : int
+        Of the layer's constants, bias included.
+    ops_before, ops_after : int
+        Theoretical operations, see `theoretical_cost`.
+    error : float or None
+        ‖response - float response‖² / ‖float response‖² on held-out calibration images, with inputs
+        from the already quantized network; None without calibration images.
+    choice : str
+        What was chosen on the held-out images, e.g. the damping.
+    seconds : float
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    fate: Fate
+    reason: str = ""
+    M: int | None = None
+    K: int | None = None
+    d: int | None = None
+    bytes_before: int = 0
+    bytes_after: int = 0
+    ops_before: int = 0
+    ops_after: int = 0
+    error: float | None = None
+    choice: str = ""
+    seconds: float = 0.0
+
+    @property
+    def theoretical_speedup(self) -> float:
+        return self.ops_before / self.ops_after if self.ops_after else 1.0
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """Every layer's fate and the totals; ``str()`` is a table, `to_json` is for programs.
+
+    Attributes
+    ----------
+    model, config : str
+        Names of the model and of the configuration.
+    layers : list of LayerReport
+        In graph order.
+    float_bytes, quantized_bytes : int
+        Of the float32 ``.tflite`` and of the quantized one, labels and mean image not counted.
+    calibration_images : int
+        0 when the codebooks were learned from the weights alone.
+    seconds : float
+    notes : list of str
+        Sentences for the user.
+    """
+
+    model: str
+    config: str
+    layers: list[LayerReport]
+    float_bytes: int
+    quantized_bytes: int
+    calibration_images: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def compression(self) -> float:
+        """Float32 ``.tflite`` bytes by quantized ``.tflite`` bytes."""
+        return self.float_bytes / self.quantized_bytes if self.quantized_bytes else 1.0
+
+    @property
+    def theoretical_speedup(self) -> float:
+        """Operations of all layers in this report before, by those after."""
+        after = sum(layer.ops_after for layer in self.layers)
+        return sum(layer.ops_before for layer in self.layers) / after if after else 1.0
+
+    @property
+    def quantized_layers(self) -> list[LayerReport]:
+        return [layer for layer in self.layers if layer.fate == "quantized"]
+
+    def to_dict(self) -> dict[str, Any]:
+        result = dataclasses.asdict(self)
+        for entry, layer in zip(result["layers"], self.layers, strict=True):
+            entry["shape"] = list(layer.shape)
+            entry["theoretical_speedup"] = layer.theoretical_speedup
+        result["compression"] = self.compression
+        result["theoretical_speedup"] = self.theoretical_speedup
+        return result
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    def __str__(self) -> str:
+        head = [
+            "layer",
+            "kind",
+            "shape",
+            "M",
+            "K",
+            "d",
+            "KiB",
+            "to",
+            "ratio",
+            "ops",
+            "error",
+            "fate",
+        ]
+        rows = [_layer_row(layer) for layer in self.layers]
+        lines = [f"{self.model}, configuration {self.config}", ""]
+        lines += text_table(head, rows, right=range(3, 11))
+        images = (
+            f"{self.calibration_images:,} calibration images"
+            if self.calibration_images
+            else "no calibration images"
+        )
+        lines += [
+            "",
+            f"{len(self.quantized_layers)} of {len(self.layers)} layers quantized, {images}, "
+            f"{self.seconds:.1f} s",
+            f"file: {format_bytes(self.float_bytes)} -> {format_bytes(self.quantized_bytes)}, "
+            f"{self.compression:.2f}x smaller",
+            f"theoretical speed-up of these layers: {self.theoretical_speedup:.2f}x",
+        ]
+        lines += [f"note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def _layer_row(layer: LayerReport) -> list[str]:
+    def number(value: int | None) -> str:
+        return "-" if value is None else str(value)
+
+    ratio = layer.bytes_before / layer.bytes_after if layer.bytes_after else 1.0
+    fate = layer.fate + (f": {layer.reason}" if layer.reason else "")
+    if layer.choice:
+        fate += f" ({layer.choice})"
+    return [
+        layer.name,
+        layer.kind,
+        "x".join(map(str, layer.shape)),
+        number(layer.M),
+        number(layer.K),
+        number(layer.d),
+        f"{layer.bytes_before / 1024:,.1f}",
+        f"{layer.bytes_after / 1024:,.1f}",
+        f"{ratio:.2f}x",
+        f"{layer.theoretical_speedup:.2f}x",
+        "-" if layer.error is None else f"{layer.error:.4f}",
+        fate,
+    ]
+
+
+def format_bytes(count: float) -> str:
+    """``13193876`` as ``13.19 MB`` (decimal, as file managers and app stores count)."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.2f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def text_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+) -> list[str]:
+    """Lines of a plain-text table; columns in `right` are aligned to the right."""
+    right = set(right)
+    table = [list(head), *map(list, rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    lines = []
+    for row in table:
+        cells = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return lines
