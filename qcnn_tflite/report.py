@@ -206,12 +206,12 @@ class ConversionReport:
             if self.calibration_images
             else "no calibration images"
         )
+        quantized = f"{len(self.quantized_layers)} of {len(self.layers)} layers quantized"
+        sizes = f"{format_bytes(self.float_bytes)} -> {format_bytes(self.quantized_bytes)}"
         lines += [
             "",
-            f"{len(self.quantized_layers)} of {len(self.layers)} layers quantized, {images}, "
-            f"{self.seconds:.1f} s",
-            f"file: {format_bytes(self.float_bytes)} -> {format_bytes(self.quantized_bytes)}, "
-            f"{self.compression:.2f}x smaller",
+            f"{quantized}, {images}, {self.seconds:.1f} s",
+            f"file: {sizes}, {self.compression:.2f}x smaller",
             f"theoretical speed-up of these layers: {self.theoretical_speedup:.2f}x",
         ]
         lines += [f"note: {note}" for note in self.notes]
