@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .sizes import format_bytes
+
 Fate = Literal["quantized", "float"]
 
 
@@ -240,14 +242,6 @@ def _layer_row(layer: LayerReport) -> list[str]:
         "-" if layer.error is None else f"{layer.error:.4f}",
         fate,
     ]
-
-
-def format_bytes(count: float) -> str:
-    """``13193876`` as ``13.19 MB`` (decimal, as file managers and app stores count)."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= size:
-            return f"{count / size:.2f} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def text_table(

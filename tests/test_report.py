@@ -11,7 +11,6 @@ from qcnn_tflite.report import (
     ConversionReport,
     Cost,
     LayerReport,
-    format_bytes,
     text_table,
     theoretical_cost,
 )
@@ -116,13 +115,6 @@ def test_report_json_holds_the_same():
     assert data["layers"][0]["shape"] == [96, 11, 11, 3]
     assert data["layers"][0]["theoretical_speedup"] == 4
     assert data["layers"][1]["reason"] == "fewer than 2,048 weights"
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(12, "12 bytes"), (13_193_876, "13.19 MB"), (2e9, "2.00 GB")]
-)
-def test_format_bytes(count, text):
-    assert format_bytes(count) == text
 
 
 def test_text_table_aligns_columns():

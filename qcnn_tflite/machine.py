@@ -1,0 +1,100 @@
+"""What a measurement ran on. No number means anything without it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+# From best to least; the first whose features are all there names the instruction set.
+_INSTRUCTION_SETS = {
+    "AVX-512 VNNI": {"avx512f", "avx512bw", "avx512_vnni"},
+    "AVX-512": {"avx512f", "avx512bw"},
+    "AVX2": {"avx2", "fma"},
+    "SSE4.2": {"sse4_2"},
+    "NEON dotprod": {"asimd", "asimddp"},
+    "NEON": {"asimd"},
+    "NEON (armv7)": {"neon"},
+}
+_PACKAGES = ("qcnn_tflite", "ai-edge-litert", "tensorflow", "tflite-runtime", "numpy")
+
+
+def cpu_name() -> str:
+    """Model name of the processor, or its architecture where the system does not tell."""
+    for key in ("model name", "Hardware", "Model"):
+        if value := _cpuinfo().get(key):
+            return value
+    if platform.system() == "Darwin" and (name := _sysctl("machdep.cpu.brand_string")):
+        return name
+    return platform.processor() or platform.machine()
+
+
+def cpu_features() -> list[str]:
+    """Vector features of the processor that matter for the kernels, as the system names them."""
+    text = _cpuinfo().get("flags") or _cpuinfo().get("Features") or ""
+    if platform.system() == "Darwin":
+        text = _sysctl("machdep.cpu.leaf7_features").lower()
+        if platform.machine() == "arm64":
+            text = "asimd asimddp"  # every Apple processor that runs macOS on ARM
+    wanted = set().union(*_INSTRUCTION_SETS.values()) | {"avx512_vbmi", "avx_vnni", "i8mm", "sve"}
+    return sorted(wanted & set(text.split()))
+
+
+def instruction_set() -> str:
+    """The widest known instruction set of the processor, e.g. ``"AVX-512 VNNI"``."""
+    have = set(cpu_features())
+    for name, needed in _INSTRUCTION_SETS.items():
+        if needed <= have:
+            return name
+    return platform.machine() or "unknown"
+
+
+def cpu_count() -> int:
+    """Processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe() -> dict[str, object]:
+    """Processor, its features and the system, for a JSON result."""
+    return {
+        "cpu": cpu_name(),
+        "cpus": cpu_count(),
+        "instruction_set": instruction_set(),
+        "features": cpu_features(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    found: dict[str, str] = {}
+    for line in lines:
+        key, _, value = line.partition(":")
+        found.setdefault(key.strip(), value.strip())
+    return found
+
+
+def _sysctl(name: str) -> str:
+    try:
+        done = subprocess.run(["sysctl", "-n", name], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
