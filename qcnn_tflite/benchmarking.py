@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,10 @@ from numpy.typing import NDArray
 
 from . import machine
 from .errors import ConfigError, RuntimeMissingError
+from .progress import Progress
 from .report import text_table
 from .runtime import Interpreter
 from .sizes import format_bytes, zipped_size
-
-Progress = Callable[[int, int, str], None]
 
 # Runs alternate in blocks, so that a change of clock speed meets both models; each block begins
 # with an untimed run, so that neither pays for the caches that the other one emptied.
@@ -157,7 +155,7 @@ def benchmark(
     warmup: int = 5,
     kernel: str = "auto",
     backend: str | None = None,
-    progress: Progress | None = None,
+    progress: bool | None = None,
 ) -> BenchmarkResult:
     """Time a model, and a float reference in turn with it, on random input.
 
@@ -174,7 +172,8 @@ def benchmark(
         Untimed inferences of each before.
     kernel, backend : str
         As for `qcnn_tflite.Interpreter`.
-    progress : callable(done, total, text), optional
+    progress : bool, optional
+        Show a progress bar on stderr; default: if that is a terminal.
 
     Raises
     ------
@@ -192,14 +191,14 @@ def benchmark(
         for _ in range(max(warmup, 1)):
             contender.run()
     done = 0
-    while done < runs:
-        block = min(_BLOCK, runs - done)
-        for contender in contenders:
-            contender.run()
-            contender.seconds += [contender.run() for _ in range(block)]
-        done += block
-        if progress is not None:
-            progress(done, runs, "benchmark")
+    with Progress(runs, "runs", progress) as bar:
+        while done < runs:
+            block = min(_BLOCK, runs - done)
+            for contender in contenders:
+                contender.run()
+                contender.seconds += [contender.run() for _ in range(block)]
+            done += block
+            bar.advance(block)
     timings = [contender.timing() for contender in contenders]
     backend_name = contenders[0].interpreter.backend
     return BenchmarkResult(

@@ -130,7 +130,7 @@ class LayerReport:
         return self.ops_before / self.ops_after if self.ops_after else 1.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class ConversionReport:
     """Every layer's fate and the totals; ``str()`` is a table, `to_json` is for programs.
 
@@ -152,8 +152,8 @@ class ConversionReport:
     model: str
     config: str
     layers: list[LayerReport]
-    float_bytes: int
-    quantized_bytes: int
+    float_bytes: int = 0
+    quantized_bytes: int = 0
     calibration_images: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
