@@ -1,0 +1,160 @@
+"""`convert`: from a float network to product-quantized weights in custom ops."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import models
+from .calibration.images import load_calibration
+from .config import Config
+from .files import check_output, write_atomically
+from .graph import Model, find_layers, read_mean_image, read_metadata, read_model, rewrite
+from .learning import learn_from_images, learn_without_images
+from .plan import plan_layers
+from .report import ConversionReport
+
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ConversionResult:
+    """What `convert` returns.
+
+    Parameters
+    ----------
+    model : bytes
+        The converted `.tflite`.
+    float_model : bytes
+        The float `.tflite` that it came from.
+    report : ConversionReport
+    """
+
+    model: bytes
+    float_model: bytes
+    report: ConversionReport
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the converted model; whole or not at all.
+
+        Raises
+        ------
+        OutputExistsError
+            If `path` exists and `overwrite` is false.
+        OutputError
+            If it cannot be written.
+        """
+        return write_atomically(path, self.model, overwrite=overwrite)
+
+
+def convert(
+    model: Any,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    config: Config | str | os.PathLike[str] | Mapping[str, Any] = "paper",
+    calibration: Any = None,
+    float_output: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: bool | None = None,
+    overwrite: bool = False,
+) -> ConversionResult:
+    """Convert a float network to product-quantized weights.
+
+    Parameters
+    ----------
+    model : str, path or keras.Model
+        A named model (`qcnn-tflite models`), a Keras model, a SavedModel folder, or the path of a
+        `.tflite`, `.keras` or `.h5` file.
+    output : path, optional
+        Where to write the converted `.tflite`; None writes nothing.
+    weights : {"random"} or path, optional
+        For named models: `.npz`, `.h5` or `.keras`.
+    config : Config, str, path or mapping, default="paper"
+        See `Config.load`.
+    calibration : path, ndarray or iterable, optional
+        A folder of images, an `.npy` or `.npz` file, or arrays as the network takes them. A few
+        hundred unlabelled images are enough; without any, the weights alone are approximated.
+    float_output : path, optional
+        Where to write the float `.tflite` twin.
+    seed : int, default=0
+        Equal inputs and seeds give equal files.
+    jobs : int, optional
+        Processes for the k-means and threads for running the network; default: all cores, or what
+        an active ``joblib.parallel_config`` says.
+    progress : bool, optional
+        Show a progress bar on stderr; default: if that is a terminal.
+    overwrite : bool, default=False
+
+    Returns
+    -------
+    ConversionResult
+
+    Raises
+    ------
+    ModelError, ConfigError, DataError, OutputError
+    """
+    started = time.perf_counter()
+    settings = Config.load(config)
+    for path in (output, float_output):
+        if path is not None:
+            check_output(path, overwrite=overwrite)
+    source = models.load_float(model, weights=weights, seed=seed)
+    if settings.name == "paper" and source.name == "vgg16":
+        settings = replace(settings, conv=replace(settings.conv, d=6))  # as published
+    graph = read_model(source.data)
+    planned, kept = plan_layers(
+        find_layers(graph), settings, scales=settings.learning.fc_scale > 0
+    )
+    if calibration is None:
+        learned = learn_without_images(
+            graph, planned, settings.learning, seed=seed, jobs=jobs, progress=progress
+        )
+    else:
+        shape = graph.shape(int(graph.subgraph.inputs[0]))
+        images = load_calibration(calibration, source.preprocessing, shape)
+        learned = learn_from_images(
+            graph, planned, settings.learning, images, seed=seed, jobs=jobs, progress=progress
+        )
+    converted = rewrite(graph, learned.constants, *_metadata(graph, source))
+    order = {layer.name: i for i, layer in enumerate(find_layers(graph))}
+    report = ConversionReport(
+        model=source.name,
+        config=settings.name,
+        layers=sorted([*learned.reports, *kept], key=lambda r: order[r.name]),
+        float_bytes=len(source.data),
+        quantized_bytes=len(converted),
+        calibration_images=learned.images,
+        seconds=time.perf_counter() - started,
+        notes=learned.notes,
+    )
+    result = ConversionResult(converted, source.data, report)
+    if float_output is not None:
+        write_atomically(float_output, source.data, overwrite=overwrite)
+    if output is not None:
+        result.save(output, overwrite=overwrite)
+    return result
+
+
+def _metadata(
+    graph: Model, source: models.FloatModel
+) -> tuple[dict[str, Any] | None, FloatArray | None]:
+    """Our metadata entries for the converted model; those of the float model stay where it has any."""
+    if source.preprocessing is None:
+        return read_metadata(graph), read_mean_image(graph)
+    values: dict[str, Any] = {
+        "model": source.name,
+        "input": source.preprocessing.to_metadata(),
+        "output": {"softmax_applied": bool(source.softmax_applied), "labels": source.labels or []},
+    }
+    if source.licence:
+        values["licence"] = source.licence
+    return values, source.preprocessing.mean_image

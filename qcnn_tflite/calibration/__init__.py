@@ -1,0 +1,1 @@
+"""What each layer sees and answers on the user's images."""

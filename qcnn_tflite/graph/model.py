@@ -1,0 +1,282 @@
+"""Reading a `.tflite` file, checked, and writing one with aligned constants."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from .schema import FILE_IDENTIFIER, BufferT, BuiltinOperator, ModelT, SubGraphT, TensorType
+
+# Constants start at multiples of this; the runtime maps files to pages, vectors want 64.
+ALIGNMENT = 64
+
+DTYPES: dict[int, type[np.generic]] = {
+    TensorType.FLOAT32: np.float32,
+    TensorType.FLOAT16: np.float16,
+    TensorType.FLOAT64: np.float64,
+    TensorType.INT8: np.int8,
+    TensorType.UINT8: np.uint8,
+    TensorType.INT16: np.int16,
+    TensorType.UINT16: np.uint16,
+    TensorType.INT32: np.int32,
+    TensorType.UINT32: np.uint32,
+    TensorType.INT64: np.int64,
+    TensorType.UINT64: np.uint64,
+    TensorType.BOOL: np.bool_,
+}
+
+
+class Model:
+    """A TensorFlow Lite model in memory.
+
+    Parameters
+    ----------
+    schema : ModelT
+        The flatbuffer, unpacked.
+    files : list of (ZipInfo, bytes)
+        Associated files from the ZIP behind the flatbuffer.
+    """
+
+    def __init__(self, schema: Any, files: list[tuple[zipfile.ZipInfo, bytes]]) -> None:
+        self.schema = schema
+        self.files = files
+
+    @property
+    def subgraph(self) -> Any:
+        """The main subgraph."""
+        return self.schema.subgraphs[0]
+
+    def tensor_name(self, index: int, subgraph: Any = None) -> str:
+        name = (subgraph or self.subgraph).tensors[index].name
+        return name.decode("utf-8", "replace") if isinstance(name, bytes) else (name or "")
+
+    def shape(self, index: int, subgraph: Any = None) -> tuple[int, ...]:
+        """Static shape; () for a scalar and for a tensor without one."""
+        shape = (subgraph or self.subgraph).tensors[index].shape
+        return () if shape is None else tuple(int(n) for n in shape)
+
+    def data(self, tensor: Any) -> NDArray[np.uint8] | None:
+        """Raw bytes of a constant tensor, or None."""
+        data = self.schema.buffers[tensor.buffer].data
+        return data if data is not None and len(data) else None
+
+    def constant(self, index: int, subgraph: Any = None) -> NDArray[np.generic] | None:
+        """Value of a constant tensor, or None for a variable one.
+
+        Raises
+        ------
+        ModelError
+            If the buffer's size is not what shape and type say.
+        """
+        subgraph = subgraph or self.subgraph
+        tensor = subgraph.tensors[index]
+        data = self.data(tensor)
+        if data is None or tensor.type not in DTYPES:
+            return None
+        shape = self.shape(index, subgraph)
+        dtype = np.dtype(DTYPES[tensor.type])
+        expected = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+        if any(n < 0 for n in shape) or expected != len(data):
+            raise ModelError(
+                f"tensor {self.tensor_name(index, subgraph)!r} is declared {dtype} {list(shape)} "
+                f"({expected} bytes) but holds {len(data)} bytes; the file is damaged"
+            )
+        return np.frombuffer(data.tobytes() if data.ctypes.data % 16 else data, dtype).reshape(shape)
+
+    def builtin(self, operator: Any) -> int:
+        """Builtin operator code (`BuiltinOperator.CUSTOM` for a custom op)."""
+        code = self.schema.operatorCodes[operator.opcodeIndex]
+        # Codes above 127 live in the newer field only; files before 2.3 fill the older one only.
+        return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+    def custom_name(self, operator: Any) -> str:
+        name = self.schema.operatorCodes[operator.opcodeIndex].customCode
+        return name.decode("utf-8", "replace") if isinstance(name, bytes) else (name or "")
+
+    def consumers(self, subgraph: Any = None) -> dict[int, list[tuple[int, int]]]:
+        """Tensor to its (operator index, input slot) uses; graph outputs as operator -1."""
+        subgraph = subgraph or self.subgraph
+        uses: dict[int, list[tuple[int, int]]] = {}
+        for i, operator in enumerate(operators(subgraph)):
+            for slot, t in enumerate(indices(operator.inputs)):
+                if t >= 0:
+                    uses.setdefault(t, []).append((i, slot))
+        for slot, t in enumerate(indices(subgraph.outputs)):
+            uses.setdefault(t, []).append((-1, slot))
+        return uses
+
+    def to_bytes(self) -> bytes:
+        """The file: aligned constants, then the associated files. Equal models give equal bytes."""
+        total = sum(len(b.data) + ALIGNMENT for b in self.schema.buffers if b.data is not None)
+        if total > (1 << 31) - (1 << 20):
+            raise ModelError(
+                f"the model's constants take {total / 1e9:.1f} GB, but a flatbuffer ends at 2 GB; "
+                "convert a smaller model"
+            )
+        builder = flatbuffers.Builder(total + (1 << 16))
+        plain = self.schema.buffers
+        try:
+            self.schema.buffers = [_AlignedBuffer(b) for b in plain]
+            builder.Finish(self.schema.Pack(builder), FILE_IDENTIFIER)
+        finally:
+            self.schema.buffers = plain
+        head = builder.Head()
+        data = bytes(memoryview(builder.Bytes)[head:])
+        if not self.files:
+            return data
+        archive = io.BytesIO(data)
+        with zipfile.ZipFile(archive, "a") as target:
+            for info, content in self.files:
+                target.writestr(info, content)
+        return archive.getvalue()
+
+
+class _AlignedBuffer(BufferT):  # type: ignore[misc]
+    """A buffer whose data lands on a multiple of `ALIGNMENT` in the file.
+
+    The generated `Pack` ignores the schema's ``force_align``.
+    """
+
+    def __init__(self, buffer: Any) -> None:
+        super().__init__(buffer.data, buffer.offset, buffer.size)
+
+    def Pack(self, builder: Any) -> int:
+        vector = None
+        if self.data is not None:
+            raw = np.ascontiguousarray(self.data).view(np.uint8).reshape(-1)
+            builder.StartVector(1, len(raw), ALIGNMENT)
+            builder.head = builder.head - len(raw)
+            memoryview(builder.Bytes)[builder.head : builder.head + len(raw)] = raw.data
+            vector = builder.EndVector()
+        builder.StartObject(3)
+        if vector is not None:
+            builder.PrependUOffsetTRelativeSlot(0, vector, 0)
+        return int(builder.EndObject())
+
+
+def operators(subgraph: Any) -> list[Any]:
+    return subgraph.operators if subgraph.operators is not None else []
+
+
+def indices(values: Any) -> list[int]:
+    """A flatbuffer vector of tensor indices as a list; absent ones are empty."""
+    return [] if values is None else [int(v) for v in values]
+
+
+def read_model(source: bytes | str | os.PathLike[str]) -> Model:
+    """Read and check a model.
+
+    Parameters
+    ----------
+    source : bytes or path
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it is not an intact `.tflite` whose constants lie inside it.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        what = str(path)
+        try:
+            raw = path.read_bytes()
+        except FileNotFoundError:
+            raise ModelError(f"{path}: there is no such file; give the path of a .tflite model") from None
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+    else:
+        raw, what = bytes(source), "the model"
+    if len(raw) < 8 or raw[4:8] != FILE_IDENTIFIER:
+        raise ModelError(
+            f"{what} is not a TensorFlow Lite model: expected a flatbuffer marked 'TFL3', got "
+            f"{len(raw)} bytes that start with {raw[:8].hex(' ') or 'nothing'}"
+        )
+    files, end = _associated_files(raw)
+    # Whatever the generated code raises on damaged offsets is one thing to the user.
+    try:
+        schema = ModelT.InitFromPackedBuf(raw[:end] if end != len(raw) else raw, 0)
+        _check(schema)
+    except ModelError as error:
+        raise ModelError(f"{what}: {error}") from None
+    except (
+        struct.error, IndexError, ValueError, TypeError, AttributeError, KeyError, OverflowError,
+        AssertionError, MemoryError, RecursionError,
+    ) as error:
+        raise ModelError(
+            f"{what} is damaged or cut short: its flatbuffer cannot be read ({error}); copy it again"
+        ) from error
+    return Model(schema, files)
+
+
+def _associated_files(raw: bytes) -> tuple[list[tuple[zipfile.ZipInfo, bytes]], int]:
+    """Files of the ZIP behind the flatbuffer, and where the flatbuffer ends."""
+    if not zipfile.is_zipfile(io.BytesIO(raw)):
+        return [], len(raw)
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            infos = archive.infolist()
+            if not infos:
+                return [], len(raw)
+            end = min(info.header_offset for info in infos)
+            return [(info, archive.read(info)) for info in infos], end
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise ModelError(f"the ZIP of associated files behind the model is damaged ({error})") from error
+
+
+def _check(schema: Any) -> None:
+    """Every index is inside its table and every constant inside the file."""
+    if schema.version != 3:
+        raise ModelError(f"expected schema version 3, got {schema.version}")
+    if not schema.subgraphs or not schema.buffers:
+        raise ModelError("the model has no subgraph or no buffers")
+    codes = schema.operatorCodes or []
+    for buffer in schema.buffers:
+        if buffer.offset > 1 or buffer.size > 1:
+            raise ModelError(
+                "constants are stored outside the flatbuffer (a model over 2 GB), which is not "
+                "supported; convert a smaller model"
+            )
+    for graph in schema.subgraphs:
+        _check_graph(graph, len(codes), len(schema.buffers))
+    for entry in schema.metadata or []:
+        if not 0 <= entry.buffer < len(schema.buffers):
+            raise ModelError("a metadata entry points to a buffer that does not exist")
+    for signature in schema.signatureDefs or []:
+        if not 0 <= signature.subgraphIndex < len(schema.subgraphs):
+            raise ModelError("a signature points to a subgraph that does not exist")
+
+
+def _check_graph(graph: SubGraphT, codes: int, buffers: int) -> None:
+    graph.tensors = graph.tensors if graph.tensors is not None else []
+    graph.operators = operators(graph)
+    count = len(graph.tensors)
+    for tensor in graph.tensors:
+        if not 0 <= tensor.buffer < buffers:
+            raise ModelError("a tensor points to a buffer that does not exist")
+    for operator in graph.operators:
+        if not 0 <= operator.opcodeIndex < codes:
+            raise ModelError("an operator points to an operator code that does not exist")
+        if any(not -1 <= t < count for t in _all_indices(operator)):
+            raise ModelError("an operator points to a tensor that does not exist")
+    if any(not 0 <= t < count for t in (*indices(graph.inputs), *indices(graph.outputs))):
+        raise ModelError("a subgraph's input or output is a tensor that does not exist")
+
+
+def _all_indices(operator: Any) -> Iterator[int]:
+    yield from indices(operator.inputs)
+    yield from indices(operator.outputs)
+    yield from indices(operator.intermediates)
+
+
+def is_custom(model: Model, operator: Any, name: str) -> bool:
+    return model.builtin(operator) == BuiltinOperator.CUSTOM and model.custom_name(operator) == name

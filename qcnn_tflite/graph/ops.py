@@ -1,0 +1,164 @@
+"""The Python half of the op contract: options, tensors and limits of QConv and QFC.
+
+The C++ half is ``custom_ops/tflite/options.cc``; golden bytes in
+``custom_ops/tests/golden/options.json`` tie the two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flatbuffers import flexbuffers
+from numpy.typing import NDArray
+
+from ..errors import ModelError
+from .codes import code_bits
+
+FloatArray = NDArray[np.float32]
+
+OP_VERSION = 1
+PADDING = {"SAME": 0, "VALID": 1, "EXPLICIT": 2}
+ACTIVATIONS = (0, 1, 2, 3)
+CONV_KEYS = (
+    "version", "bits", "activation", "in_channels", "out_channels", "kernel_h", "kernel_w",
+    "stride_h", "stride_w", "dilation_h", "dilation_w", "groups", "padding",
+    "pad_top", "pad_bottom", "pad_left", "pad_right",
+)  # fmt: skip
+FC_KEYS = ("version", "bits", "activation", "in_channels", "out_channels", "keep_num_dims")
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """Constants of a QConv or QFC.
+
+    Parameters
+    ----------
+    codebooks : ndarray of shape (m, K, d)
+        float32, float16 or int8.
+    codes : ndarray of shape (M, C_out, kH, kW), uint8
+    bias : ndarray of shape (C_out,), float32, or None
+    scale : ndarray of shape (C_out,), float32, or None
+    codebook_scales : ndarray of shape (m,), float32, or None
+        For int8 codebooks: value = scale * stored.
+    """
+
+    codebooks: NDArray[Any]
+    codes: NDArray[np.uint8]
+    bias: FloatArray | None = None
+    scale: FloatArray | None = None
+    codebook_scales: FloatArray | None = None
+
+    @property
+    def K(self) -> int:
+        return int(self.codebooks.shape[1])
+
+    @property
+    def d(self) -> int:
+        return int(self.codebooks.shape[2])
+
+    @property
+    def M(self) -> int:
+        return int(self.codes.shape[0])
+
+    @property
+    def bits(self) -> int:
+        return code_bits(self.K)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of each constant in the file."""
+        count = self.codes[0].size if len(self.codes) else 0
+        return {
+            "codebooks": self.codebooks.nbytes,
+            "codes": len(self.codes) * -(-count * self.bits // 8),
+            "bias": 0 if self.bias is None else 4 * self.bias.size,
+            "scale": 0 if self.scale is None else 4 * self.scale.size,
+        }
+
+    def float_codebooks(self) -> FloatArray:
+        """Codebooks as a kernel decodes them, shape (m, K, d)."""
+        values = self.codebooks.astype(np.float32)
+        if self.codebook_scales is not None:
+            values *= self.codebook_scales[:, None, None]
+        return values
+
+
+def decode_weights(q: QuantizedLayer, in_channels: int, groups: int = 1) -> FloatArray:
+    """Weights that codebooks and codes stand for, without the scale.
+
+    Parameters
+    ----------
+    q : QuantizedLayer
+    in_channels : int
+        All groups together.
+    groups : int
+
+    Returns
+    -------
+    ndarray of shape (C_out, kH, kW, in_channels / groups), float32
+    """
+    depth = in_channels // groups
+    M, outputs = q.codes.shape[:2]
+    books = q.float_codebooks()
+    group = np.arange(outputs) // (outputs // groups)
+    out = np.empty((*q.codes.shape[1:], depth), np.float32)
+    for m in range(M):
+        if len(books) == 1:
+            words = books[0][q.codes[m]]
+        elif len(books) == M:
+            words = books[m][q.codes[m]]
+        else:
+            words = books[(group * M + m)[:, None, None], q.codes[m]]
+        channels = slice(m * q.d, min((m + 1) * q.d, depth))
+        out[..., channels] = words[..., : channels.stop - channels.start]
+    return out
+
+
+def encode_options(values: dict[str, int]) -> bytes:
+    """FlexBuffers map of integers. Keys are sorted, so equal options are equal bytes."""
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key in sorted(values):
+            builder.Key(key)
+            builder.Int(int(values[key]))
+    return bytes(builder.Finish())
+
+
+def decode_options(data: bytes, keys: tuple[str, ...]) -> dict[str, int]:
+    """Options of an op, every key of `keys` present and no other but annotations (``x_…``).
+
+    Raises
+    ------
+    ModelError
+        If the bytes are no such map.
+    """
+    # The reader of the flexbuffers package reads outside its buffer only with an exception.
+    try:
+        root = flexbuffers.GetRoot(bytearray(data))
+        if not root.IsMap:
+            raise ModelError("the options of a Q layer are not a FlexBuffers map")
+        found = root.AsMap
+        names = [key.AsKey for key in found.Keys]
+        values = {name: found[name] for name in names}
+        integers = {n: int(v.AsInt) for n, v in values.items() if v.IsInt and not n.startswith("x_")}
+        wrong = [n for n, v in values.items() if not v.IsInt and not n.startswith("x_")]
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"the options of a Q layer cannot be read ({error})") from error
+    missing = [k for k in keys if k not in integers and k not in wrong]
+    unknown = [k for k in integers if k not in keys]
+    if missing or unknown or wrong:
+        raise ModelError(
+            "the options of a Q layer do not fit its op"
+            + (f"; missing: {', '.join(missing)}" if missing else "")
+            + (f"; unknown: {', '.join(unknown)}" if unknown else "")
+            + (f"; not an integer: {', '.join(wrong)}" if wrong else "")
+        )
+    if integers["version"] != OP_VERSION:
+        raise ModelError(
+            f"a Q layer has version {integers['version']}, this package reads version {OP_VERSION}; "
+            "update qcnn_tflite"
+        )
+    return integers

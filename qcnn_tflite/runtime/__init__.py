@@ -1,0 +1,1 @@
+"""Runs converted models in stock TensorFlow Lite interpreters."""
