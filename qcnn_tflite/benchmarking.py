@@ -21,6 +21,7 @@ from .errors import ConfigError, RuntimeMissingError
 from .progress import Progress
 from .report import text_table
 from .runtime import Interpreter
+from .runtime.backend import find_backend
 from .sizes import format_bytes, zipped_size
 
 # Runs alternate in blocks, so that a change of clock speed meets both models; each block begins
@@ -136,7 +137,7 @@ class BenchmarkResult:
                 if self.speedup >= 1
                 else (f"{1 / self.speedup:.2f}x slower")
             )
-            lines.append(f"{self.compression:.2f}x smaller, {faster} than {self.baseline}")
+            lines.append(f"{self.compression:.2f}x smaller, {faster} than the reference on {self.baseline}")
         lines.append(
             f"{self.machine['cpu']}, {self.machine['instruction_set']}, {self.threads} thread"
             f"{'s' if self.threads > 1 else ''}, batch {self.batch}, kernel {self.kernel}, "
@@ -200,14 +201,14 @@ def benchmark(
             done += block
             bar.advance(block)
     timings = [contender.timing() for contender in contenders]
-    backend_name = contenders[0].interpreter.backend
+    runtime, _ = find_backend(backend)
     return BenchmarkResult(
         quantized=timings[0],
         reference=timings[1] if reference is not None else None,
         threads=threads,
         batch=batch,
         kernel=kernel,
-        baseline=f"float, {backend_name} {machine.versions().get(backend_name, '')}".rstrip(),
+        baseline=f"{runtime} {machine.versions().get(runtime, '')}".rstrip(),
         machine=machine.describe(),
         versions=machine.versions(),
     )
@@ -298,13 +299,14 @@ def _peak_bytes() -> int:
                 return int(line.split()[1]) * 1024
     except OSError:
         pass
-    import resource  # noqa: PLC0415 (POSIX only)
+    import resource  # not on Windows
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _measure_in_this_process(path: str, threads: int, kernel: str, backend: str | None) -> int:
+    find_backend(backend)  # its own code is not the model's memory
     before = _peak_bytes()
     _Contender(Path(path), threads, 1, kernel, backend).run()
     return _peak_bytes() - before

@@ -18,7 +18,7 @@ _INSTRUCTION_SETS = {
     "NEON": {"asimd"},
     "NEON (armv7)": {"neon"},
 }
-_PACKAGES = ("qcnn_tflite", "ai-edge-litert", "tensorflow", "tflite-runtime", "numpy")
+_PACKAGES = ("qcnn_tflite", "ai_edge_litert", "tensorflow", "tflite_runtime", "numpy")
 
 
 def cpu_name() -> str:

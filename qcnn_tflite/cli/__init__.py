@@ -1,0 +1,138 @@
+"""The command ``qcnn-tflite``: one module a command, on top of the package's public names."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from ..errors import QcnnError
+from . import benchmark, classify, convert, doctor, evaluate, inspect, models, quickstart
+
+_COMMANDS = (convert, classify, evaluate, benchmark, inspect, models, doctor, quickstart)
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+_EXAMPLES = """\
+  qcnn-tflite quickstart                                 see it work, offline, in minutes
+  qcnn-tflite convert net.tflite --calibration photos/   your network, with error correction
+  qcnn-tflite convert alexnet --weights random           a named network
+  qcnn-tflite evaluate net-q.tflite val/ --reference net.tflite
+  qcnn-tflite benchmark net-q.tflite --reference net.tflite
+  qcnn-tflite classify net-q.tflite cat.jpg
+"""
+_EXIT_CODES = """\
+qcnn-tflite COMMAND --help tells more about each.
+
+Exit codes: 0 done, 1 a check or comparison failed, 2 bad input or environment, 130 interrupted.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="qcnn-tflite",
+        usage="qcnn-tflite COMMAND ...",
+        description="Product-quantized convolutional networks for TensorFlow Lite.",
+        epilog=_EXIT_CODES,
+        formatter_class=_HelpFormatter,
+    )
+    parser.examples = _EXAMPLES
+    parser.add_argument("--version", action=_Version)
+    commands = parser.add_subparsers(
+        title="commands",
+        prog="qcnn-tflite",
+        parser_class=_Parser,
+        dest="command",
+        metavar="",
+        required=True,
+    )
+    for module in _COMMANDS:
+        name = module.__name__.rpartition(".")[2]
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=module.HELP[0].upper() + module.HELP[1:] + ".",
+        )
+        command.examples = module.EXAMPLES
+        module.add_arguments(command)
+        command.add_argument("--json", action="store_true", help="print the result as JSON")
+        command.set_defaults(run=module.run)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns
+    -------
+    int
+        The exit code.
+    """
+    args = build_parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return int(args.run(args))
+    except KeyboardInterrupt:
+        _complain("interrupted; no unfinished file was left behind")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output (head, say) has seen enough. Closing stderr keeps Python from
+        # complaining about the flush of stdout at exit.
+        sys.stderr.close()
+        return EXIT_BAD_INPUT
+    except (QcnnError, OSError) as error:
+        _complain(str(error))
+        return EXIT_BAD_INPUT
+    except MemoryError:
+        _complain("out of memory; close other programs, or use a machine with more")
+        return EXIT_BAD_INPUT
+
+
+def _complain(sentence: str) -> None:
+    print(f"qcnn-tflite: {sentence}", file=sys.stderr)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    # An exception, so that temporary files are removed on the way out.
+    raise SystemExit(EXIT_TERMINATED)
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """A line for each command."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=16, width=88)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Begins its help with examples: that is what people look for."""
+
+    examples = ""
+
+    def format_help(self) -> str:
+        return f"examples:\n{self.examples}\n{super().format_help()}"
+
+
+class _Version(argparse.Action):
+    """Prints versions; looks them up only when asked."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="print the versions and exit")
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        from ..machine import versions
+
+        for name, version in versions().items():
+            print(f"{name} {version}")
+        parser.exit()

@@ -1,0 +1,97 @@
+"""``qcnn-tflite convert``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from ..files import check_output
+from . import options
+
+HELP = "learn product-quantized weights and write NAME-q.tflite"
+EXAMPLES = """\
+  qcnn-tflite convert net.tflite --calibration photos/
+  qcnn-tflite convert net.keras --config accurate --calibration photos.npy -o net-q.tflite
+  qcnn-tflite convert alexnet_owt --weights mine.npz --calibration photos/
+  qcnn-tflite convert vgg16 --weights random
+  qcnn-tflite convert net.tflite --config '{"layers": {"conv1": {"quantize": false}}}'
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        help="a .tflite, .keras or .h5 file, a SavedModel folder, or a name (qcnn-tflite models)",
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="default: NAME-q.tflite, here")
+    parser.add_argument(
+        "--calibration",
+        metavar="IMAGES",
+        help="unlabelled images, a few hundred: a folder, .npy or .npz; without them the weights "
+        "alone are approximated, which costs accuracy",
+    )
+    parser.add_argument(
+        "--config",
+        default="paper",
+        help="paper, accurate, small, a JSON file or JSON text; default: paper",
+    )
+    parser.add_argument(
+        "--weights", metavar="FILE", help='for a named model: .npz, .h5, .keras, or "random"'
+    )
+    options.add_preprocessing(parser)
+    parser.add_argument("--float-output", metavar="FILE", help="also write the float .tflite twin")
+    parser.add_argument(
+        "--report", metavar="FILE", help="also write the report as JSON, for later comparison"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="equal seeds give equal files; default: 0"
+    )
+    parser.add_argument("--jobs", type=options.positive_int, metavar="N", help="default: all cores")
+    options.add_force(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    output = Path(args.output) if args.output else Path(default_output(args.model))
+    # Refused now rather than after minutes of learning.
+    for path in (output, args.float_output, args.report):
+        if path is not None:
+            check_output(path, overwrite=args.force)
+    import qcnn_tflite
+
+    extra: dict[str, Any] = {}
+    if args.preprocessing is not None:
+        extra["preprocessing"] = options.preprocessing(args)
+    config = args.config
+    if config.lstrip().startswith("{"):
+        config = options.read_json(config, "--config")
+    result = qcnn_tflite.convert(
+        args.model,
+        output,
+        weights=args.weights,
+        config=config,
+        calibration=args.calibration,
+        float_output=args.float_output,
+        seed=args.seed,
+        jobs=args.jobs,
+        overwrite=args.force,
+        **extra,
+    )
+    if args.report is not None:
+        from ..files import write_atomically
+
+        write_atomically(args.report, result.report.to_json().encode(), overwrite=args.force)
+    if args.json:
+        print(json.dumps({"output": str(output), **result.report.to_dict()}, indent=2))
+    else:
+        print(result.report)
+        print(f"\nwrote {output}")
+    return 0
+
+
+def default_output(model: str) -> str:
+    """``nets/a.tflite`` and ``a`` both give ``a-q.tflite``, in the working folder."""
+    path = Path(model)
+    stem = path.stem if path.suffix.lower() in (".tflite", ".keras", ".h5") else path.name
+    return f"{stem or 'model'}-q.tflite"

@@ -1,0 +1,136 @@
+"""``qcnn-tflite doctor``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+
+from .. import machine
+from ..errors import QcnnError
+
+HELP = "check the installation and say what is missing, and how to mend it"
+EXAMPLES = """\
+  qcnn-tflite doctor
+  qcnn-tflite doctor --json
+"""
+
+_REQUIRED = ("numpy", "flatbuffers", "scikit-learn", "pillow", "tqdm", "ai-edge-litert")
+# Their delegates do not load: google-ai-edge/LiteRT issues 3479 and 2836.
+_BROKEN = {"ai-edge-litert": ("1.4.0", "2.0.2a1")}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding.
+
+    Attributes
+    ----------
+    name : str
+    ok : bool
+    found : str
+    fix : str
+        What to do; empty if nothing.
+    required : bool
+        Whether the package is unusable without it.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+    required: bool = True
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`doctor` takes nothing of its own."""
+
+
+def run(args: argparse.Namespace) -> int:
+    checks = [_package(name) for name in _REQUIRED]
+    checks += [_tensorflow(), _library(), *_delegates()]
+    failed = [check for check in checks if check.required and not check.ok]
+    if args.json:
+        values = {
+            "ok": not failed,
+            "checks": [dataclasses.asdict(check) for check in checks],
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+        }
+        print(json.dumps(values, indent=2))
+        return int(bool(failed))
+    described = machine.describe()
+    print(f"{described['system']}; {described['cpu']}, {described['cpus']} CPUs")
+    print(f"instruction set {described['instruction_set']}: {' '.join(machine.cpu_features())}\n")
+    for check in checks:
+        mark = "ok" if check.ok else ("MISSING" if check.required else "absent")
+        print(f"{mark:8} {check.name}: {check.found}")
+        if check.fix:
+            print(f"{'':8} fix: {check.fix}")
+    print(
+        "\nall is well" if not failed else f"\n{len(failed)} problem{'s' * (len(failed) > 1)} found"
+    )
+    return int(bool(failed))
+
+
+def _package(name: str) -> Check:
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", f"pip install {name}")
+    if version in _BROKEN.get(name, ()):
+        return Check(name, False, f"{version} is broken", f"pip install -U {name}")
+    return Check(name, True, version)
+
+
+def _tensorflow() -> Check:
+    try:
+        return Check("tensorflow", True, metadata.version("tensorflow"), required=False)
+    except metadata.PackageNotFoundError:
+        return Check(
+            "tensorflow",
+            False,
+            "not installed: .tflite files work, Keras models and named models do not",
+            "pip install tensorflow",
+            required=False,
+        )
+
+
+def _library() -> Check:
+    from ..runtime import library_path
+
+    return _attempt(
+        "native library",
+        lambda: str(library_path()),
+        "reinstall: pip install --force-reinstall qcnn_tflite",
+    )
+
+
+def _delegates() -> list[Check]:
+    """Loads the delegate on every runtime that is installed."""
+    from ..runtime import load_delegate
+    from ..runtime.backend import BACKENDS, find_backend
+
+    checks = []
+    for name in BACKENDS:
+        try:
+            find_backend(name)
+        except QcnnError:
+            continue
+
+        def load(name: str = name) -> str:
+            load_delegate(backend=name)
+            return "QConv and QFC load"
+
+        checks.append(_attempt(f"ops on {name}", load, f"pip install -U {name}"))
+    return checks
+
+
+def _attempt(name: str, action: Callable[[], str], fix: str) -> Check:
+    try:
+        return Check(name, True, action())
+    except (QcnnError, OSError, ValueError, RuntimeError) as error:
+        return Check(name, False, str(error), fix)

@@ -1,0 +1,63 @@
+"""``qcnn-tflite evaluate``."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import options
+
+HELP = "measure accuracy on labelled images, beside the float model's"
+EXAMPLES = """\
+  qcnn-tflite evaluate net-q.tflite val/ --reference net.tflite
+  qcnn-tflite evaluate net-q.tflite val.npz --reference net.tflite --max-drop 1.5
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a .tflite, usually the quantized one")
+    parser.add_argument(
+        "data",
+        help="a folder with labels.csv (file,label) or with one folder per class, that CSV file, "
+        "a ZIP of such a folder, or an .npz with images and labels",
+    )
+    parser.add_argument("--reference", metavar="FILE", help="the float .tflite to compare with")
+    parser.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="exit with 1 if top-1 is more than this many points below the reference",
+    )
+    parser.add_argument(
+        "--label-offset",
+        type=int,
+        default=0,
+        metavar="N",
+        help="added to each label, e.g. 1 for a model whose class 0 is the background",
+    )
+    parser.add_argument(
+        "--limit", type=options.positive_int, metavar="N", help="the first N images only"
+    )
+    options.add_preprocessing(parser)
+    options.add_runtime(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    import qcnn_tflite
+
+    from ..errors import ConfigError
+
+    if args.max_drop is not None and args.reference is None:
+        raise ConfigError("--max-drop compares with a float model; give it as --reference")
+    result = qcnn_tflite.evaluate(
+        args.model,
+        args.data,
+        args.reference,
+        preprocessing=options.preprocessing(args),
+        label_offset=args.label_offset,
+        limit=args.limit,
+        threads=args.threads,
+        kernel=args.kernel,
+    )
+    print(result.to_json() if args.json else result)
+    drop = result.top1_drop
+    return int(args.max_drop is not None and drop is not None and drop > args.max_drop)
