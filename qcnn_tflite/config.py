@@ -48,8 +48,7 @@ class LayerConfig:
         _expect_choice("codebooks", self.codebooks, CODEBOOKS)
         _expect_choice("codebook_dtype", self.codebook_dtype, CODEBOOK_DTYPES)
         for name in ("quantize", "output_scale"):
-            if not isinstance(getattr(self, name), bool):
-                raise ConfigError(f"{name} must be true or false, got {getattr(self, name)!r}")
+            _expect_bool(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,11 @@ class LearningConfig:
         _expect_int("sweeps", self.sweeps, 0, 1000)
         _expect_int("positions_per_image", self.positions_per_image, 1, 1 << 30)
         _expect_int("cache_limit", self.cache_limit, 0, 1 << 60)
-        if not 0 <= self.held_out <= 0.5:
-            raise ConfigError(f"held_out must be from 0 to 0.5, got {self.held_out}")
+        _expect_number("held_out", self.held_out, 0, 0.5)
+        for name in ("conv_scale", "fc_scale"):
+            _expect_number(name, getattr(self, name), 0, 2)
+        for name in ("gram_init", "sequential"):
+            _expect_bool(name, getattr(self, name))
         for name in ("conv_damping", "fc_damping"):
             values = getattr(self, name)
             if not isinstance(values, (tuple, list)) or not values:
@@ -274,6 +276,17 @@ def _near(word: str, known: list[str]) -> str:
 def _expect_int(name: str, value: Any, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+
+
+def _expect_number(name: str, value: Any, low: float, high: float) -> None:
+    # The comparison refuses NaN too.
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"{name} must be from {low} to {high}, got {value!r}")
+
+
+def _expect_bool(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name} must be true or false, got {value!r}")
 
 
 def _expect_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
