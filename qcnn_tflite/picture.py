@@ -136,6 +136,8 @@ def _panel(
         _box(draw, centre - bar / 2, peak, centre + bar / 2, base, colour, min(6, base - peak))
         _text(draw, (centre, peak - 10), text, 19, ink, "mb")
     draw.line(
-        [(left * _SCALE, base * _SCALE), ((left + width) * _SCALE, base * _SCALE)], _LINE, 2 * _SCALE
+        [(left * _SCALE, base * _SCALE), ((left + width) * _SCALE, base * _SCALE)],
+        _LINE,
+        2 * _SCALE,
     )
     _text(draw, (middle, base + 18), panel.verdict, 19, _INK, "ma")

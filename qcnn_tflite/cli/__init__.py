@@ -106,7 +106,7 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """A line for each command."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=16, width=88)
+        super().__init__(prog, max_help_position=20, width=88)
 
 
 class _Parser(argparse.ArgumentParser):
