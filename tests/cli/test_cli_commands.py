@@ -1,0 +1,201 @@
+"""Every command does its work on a small network, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMANDS = [
+    "convert",
+    "classify",
+    "evaluate",
+    "benchmark",
+    "inspect",
+    "models",
+    "doctor",
+    "quickstart",
+]
+
+
+@pytest.fixture(scope="session")
+def converted(nets):
+    """float.tflite with its metadata, quantized."""
+    from qcnn_tflite.cli import main
+
+    path = nets / "float-q.tflite"
+    code = main(
+        [
+            "convert", str(nets / "float.tflite"), "-o", str(path), "--json",
+            "--calibration", str(nets / "images"), "--preprocessing", str(nets / "how.json"),
+            "--config", "accurate", "--jobs", "1",
+        ]
+    )  # fmt: skip
+    assert code == 0
+    return path
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_starts_with_examples(command, name):
+    done = command(name, "--help")
+    assert done.code == 0
+    assert done.out.startswith(f"examples:\n  qcnn-tflite {name}")
+    assert "--json" in done.out
+
+
+def test_main_help_lists_the_commands(command):
+    done = command("--help")
+    assert done.code == 0
+    assert done.out.startswith("examples:\n  qcnn-tflite quickstart")
+    for name in COMMANDS:
+        assert f"\n    {name} " in done.out
+
+
+def test_help_does_not_load_tensorflow():
+    code = (
+        "import sys; from qcnn_tflite.cli import build_parser; build_parser().format_help(); "
+        "sys.exit(bool({'tensorflow', 'sklearn', 'ai_edge_litert'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_convert_reports_every_layer(command, nets):
+    done = command("convert", nets / "float.tflite", "--float-output", "f.tflite", "--json")
+    assert done.code == 0
+    report = done.json
+    assert report["output"] == "float-q.tflite"
+    fates = {layer["name"]: layer["fate"] for layer in report["layers"]}
+    assert fates == {"tiny": "float", "conv": "quantized", "hidden": "quantized", "last": "float"}
+    assert report["quantized_bytes"] == os.path.getsize("float-q.tflite")
+    assert report["float_bytes"] == os.path.getsize("f.tflite")
+    assert report["compression"] > 3
+    assert any("calibration" in note for note in report["notes"])
+
+
+def test_convert_is_reproducible_and_follows_the_seed(command, nets):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        assert command("convert", nets / "float.tflite", "-o", name, "--seed", seed).code == 0
+    a, b, c = (Path(name).read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_convert_writes_the_report(command, nets):
+    done = command("convert", nets / "net.keras", "--report", "report.json", "--config", "small")
+    assert done.code == 0
+    assert "wrote net-q.tflite" in done.out
+    with open("report.json", encoding="utf-8") as file:
+        assert json.load(file)["config"] == "small"
+
+
+def test_inspect_shows_options_and_metadata(command, converted):
+    done = command("inspect", converted, "--json")
+    assert done.code == 0
+    found = done.json
+    layers = {layer["name"]: layer for layer in found["layers"]}
+    conv = layers["conv"]
+    assert (conv["op"], conv["M"], conv["K"], conv["d"], conv["bits"]) == ("QConv", 4, 256, 4, 8)
+    assert conv["options"]["kernel_h"] == 3
+    assert conv["codebooks"] == "4x256x4 float16"
+    assert layers["tiny"]["M"] is None
+    assert found["metadata"]["input"]["size"] == [12, 12]
+    assert found["operators"]["QConv"] == 1
+    assert "fits the op contract" in command("inspect", converted).out
+
+
+def test_inspect_of_a_float_model(command, nets):
+    done = command("inspect", nets / "float.tflite")
+    assert done.code == 0
+    assert "no layer is product-quantized" in done.out
+
+
+def test_classify(command, converted, nets, tmp_path):
+    labels = tmp_path / "words.txt"
+    labels.write_text("\n".join(f"word {i}" for i in range(7)), encoding="utf-8")
+    image = nets / "images" / "00.png"
+    done = command("classify", converted, image, "--top", 3, "--labels", labels, "--json")
+    assert done.code == 0
+    predictions = done.json[str(image)]
+    assert len(predictions) == 3
+    assert predictions[0]["label"] == f"word {predictions[0]['index']}"
+    assert predictions[0]["probability"] >= predictions[1]["probability"]
+    assert "class" in command("classify", converted, image).out
+
+
+def test_evaluate_beside_the_reference(command, converted, nets):
+    reference = ["--reference", nets / "float.tflite"]
+    done = command("evaluate", converted, nets / "images", *reference, "--json")
+    assert done.code == 0
+    result = done.json
+    assert result["images"] == 24
+    assert 0 <= result["top1"] <= result["top5"] <= 1
+    assert result["agreement"] > 0.5
+    same = command("evaluate", converted, nets / "images", "--reference", converted, "--json").json
+    assert (same["agreement"], same["output_error"], same["top1_drop"]) == (1, 0, 0)
+    assert command("evaluate", converted, nets / "images", *reference, "--max-drop", -100).code == 1
+    assert command("evaluate", converted, nets / "images", *reference, "--max-drop", 100).code == 0
+    done = command("evaluate", converted, nets / "images", "--label-offset", 3)
+    assert done.code == 2
+    assert "label_offset" in done.err
+
+
+def test_benchmark_beside_the_reference(command, converted, nets):
+    arguments = ["benchmark", converted, "--reference", nets / "float.tflite", "--runs", 6]
+    done = command(*arguments, "--json", "--memory", "--batch", 2)
+    assert done.code == 0
+    result = done.json
+    assert result["quantized"]["runs"] == result["reference"]["runs"] == 6
+    assert 0 < result["quantized"]["min_ms"] <= result["quantized"]["median_ms"]
+    assert result["quantized"]["median_ms"] <= result["quantized"]["p90_ms"]
+    assert result["quantized"]["file_bytes"] == converted.stat().st_size
+    assert result["speedup"] == pytest.approx(
+        result["reference"]["median_ms"] / result["quantized"]["median_ms"]
+    )
+    assert all(peak > 0 for peak in result["peak_memory_bytes"].values())
+    for key in ("machine", "versions", "date", "baseline", "kernel", "threads"):
+        assert result[key]
+    assert command(*arguments, "--min-speedup", 1e6).code == 1
+    assert command(*arguments, "--min-speedup", 0).code == 0
+
+
+def test_models(command):
+    done = command("models")
+    assert done.code == 0
+    for name in ("alexnet", "alexnet_owt", "cnn_s", "vgg16"):
+        assert name in done.out
+    rows = command("models", "vgg16", "--json").json
+    assert [row["name"] for row in rows] == ["vgg16"]
+
+
+def test_doctor_is_content_here(command):
+    done = command("doctor", "--json")
+    assert done.json["ok"], done.out
+    assert done.code == 0
+    assert "all is well" in command("doctor").out
+
+
+def test_doctor_tells_what_is_missing(command, monkeypatch):
+    from importlib import metadata
+
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "pillow":
+            raise metadata.PackageNotFoundError(name)
+        return "1.4.0" if name == "ai-edge-litert" else real(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    done = command("doctor")
+    assert done.code == 1
+    assert "fix: pip install pillow" in done.out
+    assert "1.4.0 is broken" in done.out
+
+
+def test_version(command):
+    done = command("--version")
+    assert done.code == 0
+    assert "qcnn_tflite" in done.out
