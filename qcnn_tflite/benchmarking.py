@@ -259,7 +259,8 @@ class _Contender:
 def _sample(random: np.random.Generator, detail: dict[str, Any]) -> NDArray[Any]:
     shape, dtype = detail["shape"], np.dtype(detail["dtype"])
     if dtype.kind == "f":
-        return random.standard_normal(shape).astype(dtype)
+        values: NDArray[Any] = random.standard_normal(shape).astype(dtype)
+        return values
     return np.ones(shape, dtype)
 
 

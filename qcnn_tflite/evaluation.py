@@ -315,7 +315,8 @@ class _Classifier:
     def _run(self, batch: FloatArray) -> FloatArray:
         self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch, np.float32))
         self._interpreter.invoke()
-        return self._interpreter.get_tensor(self._output).reshape(len(batch), self.classes)
+        output: FloatArray = self._interpreter.get_tensor(self._output)
+        return output.reshape(len(batch), self.classes)
 
 
 def _top5(outputs: FloatArray) -> NDArray[np.int64]:
@@ -327,5 +328,5 @@ def _is_distribution(scores: FloatArray) -> bool:
 
 
 def _softmax(scores: FloatArray) -> FloatArray:
-    powers = np.exp(scores - scores.max())
+    powers: FloatArray = np.exp(scores - scores.max())
     return powers / powers.sum()

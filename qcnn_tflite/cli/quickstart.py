@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     target = Path(args.output)
     say = _Narrator(sys.stderr if args.json else sys.stdout)
     with _new_folder(target, overwrite=args.force) as folder:
-        results = {"small": _small_network(folder, say)}
+        results: dict[str, Any] = {"small": _small_network(folder, say)}
         if not args.no_large:
             results["large"] = _large_network(folder, say)
         results["seconds"] = time.perf_counter() - started
