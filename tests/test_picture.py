@@ -18,7 +18,7 @@ def _bar_heights(panels):
     pixels = np.asarray(image.convert("RGB")).astype(int)[150:]  # below the legend
     # Edges are blended with what they border on.
     return [
-        int((abs(pixels - colour).max(axis=2) < 40).sum(axis=0).max())
+        int((abs(pixels - colour).max(axis=2) < 12).sum(axis=0).max())
         for colour in (_FLOAT, _QUANTIZED)
     ]
 
