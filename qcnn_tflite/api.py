@@ -16,7 +16,15 @@ from . import models
 from .calibration.images import load_calibration
 from .config import Config
 from .files import check_output, write_atomically
-from .graph import Model, find_layers, read_mean_image, read_metadata, read_model, rewrite
+from .graph import (
+    Model,
+    check_convertible,
+    find_layers,
+    read_mean_image,
+    read_metadata,
+    read_model,
+    rewrite,
+)
 from .learning import learn_from_images, learn_without_images
 from .plan import plan_layers
 from .report import ConversionReport
@@ -111,6 +119,7 @@ def convert(
     if settings.name == "paper" and source.name == "vgg16":
         settings = replace(settings, conv=replace(settings.conv, d=6))  # as published
     graph = read_model(source.data)
+    check_convertible(graph)
     planned, kept = plan_layers(
         find_layers(graph), settings, scales=settings.learning.fc_scale > 0
     )

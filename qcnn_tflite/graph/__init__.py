@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .codes import code_bits, pack_codes, unpack_codes
-from .layers import Layer, find_layers, layer_bias, layer_weights
+from .layers import Layer, check_convertible, find_layers, layer_bias, layer_weights
 from .metadata import read_mean_image, read_metadata
 from .model import Model, read_model
 from .ops import QuantizedLayer, decode_options, decode_weights, encode_options
@@ -16,6 +16,7 @@ __all__ = [
     "Model",
     "QLayer",
     "QuantizedLayer",
+    "check_convertible",
     "code_bits",
     "decode_options",
     "decode_weights",

@@ -75,8 +75,8 @@ def operator_code(model: Model, builtin: int, custom: str | None = None, version
     """Index of an operator code, appended if the model has none such."""
     for i, code in enumerate(model.schema.operatorCodes):
         number = max(code.builtinCode, code.deprecatedBuiltinCode)
-        known = code.customCode.decode() if isinstance(code.customCode, bytes) else code.customCode
-        if number == builtin and (custom is None or known == custom) and code.version >= version:
+        same = custom is None or code.customCode in (custom, custom.encode())
+        if number == builtin and same and code.version >= version:
             return i
     code = OperatorCodeT()
     code.builtinCode = builtin
@@ -104,7 +104,9 @@ def drop_operators(model: Model, unwanted: set[int]) -> None:
 
 def release_constants(model: Model, tensors: set[int]) -> None:
     """Detach `tensors` of the main subgraph that nothing reads any more from their constants."""
-    used = set(model.consumers()) | {t for op in model.subgraph.operators for t in indices(op.outputs)}
+    used = set(model.consumers()) | {
+        t for op in model.subgraph.operators for t in indices(op.outputs)
+    }
     for t in tensors - used:
         tensor = copy.copy(model.subgraph.tensors[t])
         tensor.buffer = 0

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from .model import Model, indices, operators
-from .schema import BuiltinOperator, TensorType
+from .model import Model, indices, is_custom, operators
+from .names import layer_names
+from .ops import ACTIVATIONS, MAX_PAD
+from .schema import BuiltinOperator, TensorType, schema
 
 FloatArray = NDArray[np.float32]
 
@@ -21,10 +23,8 @@ _LAYERS = {
     BuiltinOperator.TRANSPOSE_CONV: "transpose_conv",
     BuiltinOperator.CONV_3D: "conv3d",
 }
-_INTEGER = {TensorType.INT8, TensorType.UINT8, TensorType.INT16, TensorType.INT4}
-# Fused activations that the custom ops know: NONE, RELU, RELU_N1_TO_1, RELU6.
-_ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
-_SAME, _VALID = 0, 1
+_QUANTIZED = "its weights are integers: quantized already"
+_SAME = 0
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Layer:
     activation : int
         TFLite's number.
     keep_num_dims : bool
+    shuffled : bool
+        Weights in another order than rows of outputs.
     input_shape, output_shape : tuple of int
         Static shapes.
     ineligible : str or None
@@ -77,6 +79,7 @@ class Layer:
     out_channels: int = 0
     activation: int = 0
     keep_num_dims: bool = False
+    shuffled: bool = False
     input_shape: tuple[int, ...] = ()
     output_shape: tuple[int, ...] = ()
     ineligible: str | None = None
@@ -109,7 +112,7 @@ def find_layers(model: Model) -> list[Layer]:
     Raises
     ------
     ModelError
-        If the model is quantized already, or a layer contradicts itself.
+        If a layer of the main subgraph contradicts itself.
     """
     layers: list[Layer] = []
     for s, graph in enumerate(model.schema.subgraphs):
@@ -117,14 +120,37 @@ def find_layers(model: Model) -> list[Layer]:
         uses = model.consumers(graph)
         for i, operator in enumerate(operators(graph)):
             builtin = model.builtin(operator)
-            if builtin == BuiltinOperator.CUSTOM and model.custom_name(operator) in ("QConv", "QFC"):
-                raise ModelError(
-                    "this model holds QConv or QFC layers: it has been converted already; "
-                    "convert the float model that it came from"
-                )
             if builtin in _LAYERS:
                 layers.append(_layer(model, s, i, _LAYERS[builtin], producers, uses))
-    return _named(model, layers)
+    names = layer_names([_tensor_names(model, layer) for layer in layers])
+    return [replace(layer, name=name) for layer, name in zip(layers, names, strict=True)]
+
+
+def check_convertible(model: Model) -> None:
+    """Refuse a model that is quantized already.
+
+    Raises
+    ------
+    ModelError
+        If a layer has integer weights, or is a QConv or QFC.
+    """
+    for graph in model.schema.subgraphs:
+        if any(is_custom(model, op, name) for op in operators(graph) for name in ("QConv", "QFC")):
+            raise ModelError(
+                "this model holds QConv or QFC layers: it has been converted already; convert the "
+                "float model that it came from"
+            )
+    for layer in find_layers(model):
+        if layer.ineligible == _QUANTIZED:
+            raise ModelError(
+                f"layer {layer.name!r} has integer weights: the model is quantized already; "
+                "convert the float model that it came from"
+            )
+
+
+def _tensor_names(model: Model, layer: Layer) -> list[str]:
+    graph = model.schema.subgraphs[layer.subgraph]
+    return [model.tensor_name(t, graph) for t in (layer.weights, layer.output)]
 
 
 def _layer(
@@ -137,110 +163,145 @@ def _layer(
 ) -> Layer:
     graph = model.schema.subgraphs[s]
     operator = graph.operators[i]
-    inputs = indices(operator.inputs)
-    outputs = indices(operator.outputs)
+    inputs, outputs = indices(operator.inputs), indices(operator.outputs)
     slot = 2 if kind == "transpose_conv" else 0
-    if len(inputs) < 2 or not outputs or inputs[slot if slot < len(inputs) else 0] < 0 or inputs[1] < 0:
-        raise ModelError(f"operator {i} ({kind}) lacks an input, its weights or its output")
-    data, weights = inputs[slot if slot < len(inputs) else 0], inputs[1]
-    bias = inputs[2] if kind in ("conv", "fc", "depthwise") and len(inputs) > 2 else -1
-    shape = model.shape(weights, graph)
-    known: dict[str, Any] = {
-        "name": "",
-        "kind": kind,
-        "subgraph": s,
-        "op_index": i,
-        "input": data,
-        "output": outputs[0],
-        "weights": weights,
-        "bias": bias if bias >= 0 else None,
-        "input_shape": model.shape(data, graph),
-        "output_shape": model.shape(outputs[0], graph),
-    }
-    if graph.tensors[weights].type in _INTEGER:
-        raise ModelError(
-            f"layer {model.tensor_name(outputs[0], graph)!r} has integer weights: the model is "
-            "quantized already; convert the float model that it came from"
-        )
-    if kind == "depthwise":
-        known["out_channels"] = shape[-1] if shape else 0
-        known["in_channels"] = known["groups"] = known["out_channels"]
-        known["kernel"] = tuple(shape[1:3]) if len(shape) == 4 else (1, 1)
-        return Layer(**known, ineligible="depthwise: one input channel per output leaves no subspace")
-    if kind in ("transpose_conv", "conv3d"):
-        known["out_channels"] = shape[0] if shape else 0
-        return Layer(**known, ineligible=f"{kind} is not supported")
-    options = operator.builtinOptions
-    if options is None:
-        raise ModelError(f"operator {i} ({kind}) has no options; the file is damaged")
-    reason = None
-    known["activation"] = int(options.fusedActivationFunction)
-    if kind == "conv":
-        if len(shape) != 4 or len(known["input_shape"]) != 4 or min(shape) < 1:
-            raise ModelError(f"operator {i}: CONV_2D with a filter of shape {list(shape)}")
-        known["out_channels"], kernel, depth = shape[0], (shape[1], shape[2]), shape[3]
-        known["in_channels"] = known["input_shape"][3]
-        if depth < 1 or known["in_channels"] % depth:
-            raise ModelError(
-                f"operator {i}: {known['in_channels']} input channels do not divide into groups of {depth}"
-            )
-        known["groups"] = known["in_channels"] // depth
-        if known["out_channels"] % known["groups"]:
-            raise ModelError(
-                f"operator {i}: {known['out_channels']} outputs do not divide into {known['groups']} groups"
-            )
-        known["kernel"] = kernel
-        known["stride"] = (int(options.strideH), int(options.strideW))
-        known["dilation"] = (int(options.dilationHFactor), int(options.dilationWFactor))
-        if min(*known["stride"], *known["dilation"]) < 1:
-            raise ModelError(f"operator {i}: a stride or dilation below 1; the file is damaged")
-        known["padding"] = "SAME" if options.padding == _SAME else "VALID"
-        if kernel == (1, 1):
-            known["kind"] = "conv1x1"
-        if s == 0:
-            known.update(_foldable_pad(model, i, known, producers, uses))
-    else:
-        if len(shape) != 2 or min(shape) < 1:
-            raise ModelError(f"operator {i}: FULLY_CONNECTED with weights of shape {list(shape)}")
-        known["out_channels"], known["in_channels"] = shape
-        known["keep_num_dims"] = bool(options.keepNumDims)
-        if options.weightsFormat:
-            reason = "its weights are in a shuffled format"
-    if s:
-        reason = "in another subgraph than the main one"
-    elif known["activation"] not in _ACTIVATIONS:
-        reason = f"fused activation number {known['activation']} is not supported"
-    elif any(
-        graph.tensors[t].type != TensorType.FLOAT32 for t in (data, outputs[0])
+    if (
+        len(inputs) < max(2, slot + 1)
+        or min(inputs[slot], inputs[1], *outputs[:1], 0) < 0
+        or not outputs
     ):
-        reason = "its input or output is not float32"
-    elif _weights_source(model, graph, weights, producers) is None:
-        reason = "its weights are computed, not constant"
-    elif bias >= 0 and _weights_source(model, graph, bias, producers) is None:
-        reason = "its bias is computed, not constant"
-    return Layer(**known, ineligible=reason)
+        raise ModelError(f"operator {i} ({kind}) lacks an input, its weights or its output")
+    bias = inputs[2] if kind != "transpose_conv" and len(inputs) > 2 else -1
+    layer = Layer(
+        name="",
+        kind=kind,
+        subgraph=s,
+        op_index=i,
+        input=inputs[slot],
+        output=outputs[0],
+        weights=inputs[1],
+        bias=bias if bias >= 0 else None,
+        input_shape=model.shape(inputs[slot], graph),
+        output_shape=model.shape(outputs[0], graph),
+    )
+    shape = model.shape(layer.weights, graph)
+    quantized = _quantized(model, graph, layer.weights, producers)
+    if kind not in ("conv", "fc"):
+        layer = replace(layer, **_other_layer(kind, shape))
+        return replace(layer, ineligible=_QUANTIZED) if quantized else layer
+    layer, reason = (_conv if kind == "conv" else _fc)(layer, operator.builtinOptions, shape)
+    if quantized:
+        return replace(layer, ineligible=_QUANTIZED)
+    if s:
+        return replace(layer, ineligible="in another subgraph than the main one")
+    if reason is None:
+        reason = _obstacle(model, layer, producers)
+    elif model.data(graph.tensors[layer.weights]) is not None:
+        raise ModelError(f"operator {i} ({kind}) contradicts itself: {reason}; the file is damaged")
+    if kind == "conv" and reason is None:
+        layer = replace(layer, **_foldable_pad(model, layer, producers, uses))
+    return replace(layer, ineligible=reason)
+
+
+def _other_layer(kind: str, shape: tuple[int, ...]) -> dict[str, Any]:
+    """Fields of a layer of a kind that always stays float."""
+    if kind != "depthwise":
+        return {"out_channels": shape[0] if shape else 0, "ineligible": f"{kind} is not supported"}
+    channels = shape[-1] if shape else 0
+    return {
+        "out_channels": channels,
+        "in_channels": channels,
+        "groups": channels,
+        "kernel": shape[1:3] if len(shape) == 4 else (1, 1),
+        "ineligible": "depthwise: one input channel per output leaves no subspace",
+    }
+
+
+def _conv(layer: Layer, options: Any, shape: tuple[int, ...]) -> tuple[Layer, str | None]:
+    """A CONV_2D's fields, and what is wrong with them."""
+    if not isinstance(options, schema.Conv2DOptionsT):
+        return layer, "it has no options"
+    if len(shape) != 4 or len(layer.input_shape) != 4 or min(shape) < 1:
+        return (
+            layer,
+            f"a filter of shape {list(shape)} on an input of shape {list(layer.input_shape)}",
+        )
+    outputs, kernel, depth, channels = shape[0], shape[1:3], shape[3], layer.input_shape[3]
+    layer = replace(
+        layer,
+        kind="conv1x1" if kernel == (1, 1) else "conv",
+        kernel=kernel,
+        stride=(int(options.strideH), int(options.strideW)),
+        dilation=(int(options.dilationHFactor), int(options.dilationWFactor)),
+        padding="SAME" if options.padding == _SAME else "VALID",
+        activation=int(options.fusedActivationFunction),
+        in_channels=channels,
+        out_channels=outputs,
+    )
+    if channels < depth or channels % depth or outputs % (channels // depth):
+        return layer, f"{channels} input and {outputs} output channels in groups of {depth}"
+    if min(*layer.stride, *layer.dilation) < 1:
+        return layer, f"stride {layer.stride} and dilation {layer.dilation}, expected at least 1"
+    return replace(layer, groups=channels // depth), None
+
+
+def _fc(layer: Layer, options: Any, shape: tuple[int, ...]) -> tuple[Layer, str | None]:
+    """A FULLY_CONNECTED's fields, and what is wrong with them."""
+    if not isinstance(options, schema.FullyConnectedOptionsT):
+        return layer, "it has no options"
+    if len(shape) != 2 or min(shape) < 1:
+        return layer, f"weights of shape {list(shape)}"
+    layer = replace(
+        layer,
+        out_channels=shape[0],
+        in_channels=shape[1],
+        activation=int(options.fusedActivationFunction),
+        keep_num_dims=bool(options.keepNumDims),
+        shuffled=bool(options.weightsFormat),
+    )
+    return layer, None
+
+
+def _obstacle(model: Model, layer: Layer, producers: dict[int, int]) -> str | None:
+    """Why a sound layer of the main subgraph cannot be quantized."""
+    tensors = model.subgraph.tensors
+    if layer.shuffled:
+        return "its weights are in a shuffled format"
+    if layer.activation not in ACTIVATIONS:
+        return f"fused activation number {layer.activation} is not supported"
+    if any(tensors[t].type != TensorType.FLOAT32 for t in (layer.input, layer.output)):
+        return "its input or output is not float32"
+    if tensors[layer.weights].sparsity is not None:
+        return "its weights are stored sparse"
+    if _constant_behind(model, layer.weights, producers) is None:
+        return "its weights are computed, not constant"
+    if layer.bias is not None and _constant_behind(model, layer.bias, producers) is None:
+        return "its bias is computed, not constant"
+    return None
 
 
 def _foldable_pad(
     model: Model,
-    i: int,
-    known: dict[str, Any],
+    layer: Layer,
     producers: dict[int, int],
     uses: dict[int, list[tuple[int, int]]],
 ) -> dict[str, Any]:
-    """A zero PAD of height and width before a VALID convolution, read by nothing else."""
-    graph = model.subgraph
-    op = producers.get(known["input"])
-    if op is None or known["padding"] != "VALID" or uses[known["input"]] != [(i, 0)]:
+    """Fields for a zero PAD of height and width that only this VALID convolution reads."""
+    op = producers.get(layer.input)
+    if op is None or layer.padding != "VALID" or uses[layer.input] != [(layer.op_index, 0)]:
         return {}
-    pad = graph.operators[op]
-    if model.builtin(pad) != BuiltinOperator.PAD:
+    pad = model.subgraph.operators[op]
+    inputs = indices(pad.inputs)
+    if model.builtin(pad) != BuiltinOperator.PAD or len(inputs) != 2 or min(inputs) < 0:
         return {}
-    source, amounts = indices(pad.inputs)[:2]
-    values = model.constant(amounts)
-    if values is None or values.shape != (4, 2) or values[0].any() or values[3].any():
+    source, amounts = inputs
+    constant = model.constant(amounts)
+    if constant is None or constant.shape != (4, 2) or len(model.shape(source)) != 4:
         return {}
-    if (values < 0).any() or len(model.shape(source)) != 4:
+    values = constant.astype(np.int64)
+    if values[[0, 3]].any() or values.min() < 0 or values.max() > MAX_PAD:
+        return {}
+    if model.subgraph.tensors[source].type != TensorType.FLOAT32:
         return {}
     top, bottom, left, right = (int(v) for v in values[1:3].ravel())
     return {
@@ -251,29 +312,41 @@ def _foldable_pad(
     }
 
 
-def _weights_source(model: Model, graph: Any, tensor: int, producers: dict[int, int]) -> int | None:
-    """The constant behind a tensor: itself, or the float16 input of its DEQUANTIZE."""
-    if model.data(graph.tensors[tensor]) is not None:
-        return tensor if graph.tensors[tensor].type in (TensorType.FLOAT32, TensorType.FLOAT16) else None
+def _dequantized(model: Model, graph: Any, tensor: int, producers: dict[int, int]) -> int | None:
+    """The constant that a DEQUANTIZE turns into `tensor`, or None."""
     op = producers.get(tensor)
     if op is None or model.builtin(graph.operators[op]) != BuiltinOperator.DEQUANTIZE:
         return None
-    source = indices(graph.operators[op].inputs)[0]
-    if source < 0:
-        return None
-    if graph.tensors[source].type in _INTEGER:
-        raise ModelError(
-            f"weights {model.tensor_name(source, graph)!r} are integers: the model is quantized "
-            "already; convert the float model that it came from"
-        )
-    constant = model.data(graph.tensors[source]) is not None
-    return source if constant and graph.tensors[source].type == TensorType.FLOAT16 else None
+    source = next(iter(indices(graph.operators[op].inputs)), -1)
+    return source if source >= 0 and model.data(graph.tensors[source]) is not None else None
+
+
+def _quantized(model: Model, graph: Any, weights: int, producers: dict[int, int]) -> bool:
+    """Whether weights are integers, directly or behind a DEQUANTIZE."""
+    source = _dequantized(model, graph, weights, producers)
+    types = {graph.tensors[t].type for t in (weights, source) if t is not None}
+    return not types <= {
+        TensorType.FLOAT32,
+        TensorType.FLOAT16,
+        TensorType.FLOAT64,
+        TensorType.BFLOAT16,
+    }
+
+
+def _constant_behind(model: Model, tensor: int, producers: dict[int, int]) -> int | None:
+    """The constant behind a tensor: itself, or the float16 input of its DEQUANTIZE."""
+    graph = model.subgraph
+    if model.data(graph.tensors[tensor]) is not None:
+        return tensor if graph.tensors[tensor].type == TensorType.FLOAT32 else None
+    source = _dequantized(model, graph, tensor, producers)
+    half = source is not None and graph.tensors[source].type == TensorType.FLOAT16
+    return source if half else None
 
 
 def _constant(model: Model, tensor: int) -> FloatArray:
     graph = model.subgraph
     producers = {t: i for i, op in enumerate(graph.operators) for t in indices(op.outputs)}
-    source = _weights_source(model, graph, tensor, producers)
+    source = _constant_behind(model, tensor, producers)
     value = None if source is None else model.constant(source)
     if value is None:
         raise ModelError(f"tensor {model.tensor_name(tensor)!r} is not a constant")
@@ -286,11 +359,13 @@ def layer_weights(model: Model, layer: Layer) -> FloatArray:
     Raises
     ------
     ModelError
-        If a weight is NaN or infinite.
+        If a weight is NaN or infinite, or the layer has no constant weights.
     """
     weights = _constant(model, layer.weights).reshape(layer.weight_shape)
     if not np.isfinite(weights).all():
-        raise ModelError(f"layer {layer.name!r} has weights that are NaN or infinite; train it anew")
+        raise ModelError(
+            f"layer {layer.name!r} has weights that are NaN or infinite; train it anew"
+        )
     return weights
 
 
@@ -302,36 +377,3 @@ def layer_bias(model: Model, layer: Layer) -> FloatArray | None:
     if bias.shape != (layer.out_channels,) or not np.isfinite(bias).all():
         raise ModelError(f"layer {layer.name!r} has a bias that does not fit or is not finite")
     return bias
-
-
-_OP_NAMES = {
-    "relu", "relu6", "biasadd", "bias_add", "conv2d", "convolution", "matmul", "add", "softmax",
-    "tanh", "sigmoid", "readvariableop", "depthwise", "conv2d1", "weights_quant", "fakequantwithminmaxvars",
-    "batchnorm", "batchnorm_fold", "fusedbatchnormv3", "mul", "relu1", "tensordot", "identity",
-}  # fmt: skip
-
-
-def _scopes(name: str) -> list[str]:
-    """Name scopes without the trailing names of operations: 'net/conv1/Relu;…' to net, conv1."""
-    parts = [p.split(":")[0] for p in name.split(";")[0].split("/") if p]
-    while len(parts) > 1 and parts[-1].lower().rstrip("_0123456789") in _OP_NAMES:
-        parts.pop()
-    return parts or ["layer"]
-
-
-def _named(model: Model, layers: list[Layer]) -> list[Layer]:
-    """Give every layer the shortest end of its scope path that is unique."""
-    paths = [
-        _scopes(model.tensor_name(layer.output, model.schema.subgraphs[layer.subgraph]))
-        for layer in layers
-    ]
-    taken: dict[str, int] = {}
-    named = []
-    for layer, path in zip(layers, paths, strict=True):
-        length = 1
-        while length < len(path) and sum(p[-length:] == path[-length:] for p in paths) > 1:
-            length += 1
-        name = "/".join(path[-length:])
-        taken[name] = taken.get(name, 0) + 1
-        named.append(replace(layer, name=name if taken[name] == 1 else f"{name}_{taken[name]}"))
-    return named

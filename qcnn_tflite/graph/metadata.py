@@ -49,6 +49,8 @@ def read_mean_image(model: Model) -> NDArray[np.float32] | None:
         return None
     try:
         height, width = (int(n) for n in (read_metadata(model) or {})["input"]["size"])
+        if min(height, width) < 1:
+            raise ValueError(f"size {height} x {width}")
         return np.frombuffer(data, np.float16).reshape(height, width, 3).astype(np.float32)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the model's mean image does not fit its metadata ({error})") from error

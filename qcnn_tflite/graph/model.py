@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelError
-from .schema import FILE_IDENTIFIER, BufferT, BuiltinOperator, ModelT, SubGraphT, TensorType
+from .schema import (
+    FILE_IDENTIFIER,
+    BufferT,
+    BuiltinOperator,
+    BuiltinOptions,
+    ModelT,
+    SubGraphT,
+    TensorType,
+    schema,
+)
 
 # Constants start at multiples of this; the runtime maps files to pages, vectors want 64.
 ALIGNMENT = 64
+# Associated files are labels and vocabularies; more than this is a decompression bomb.
+_MAX_ASSOCIATED_BYTES = 1 << 28
 
 DTYPES: dict[int, type[np.generic]] = {
     TensorType.FLOAT32: np.float32,
@@ -36,19 +48,28 @@ DTYPES: dict[int, type[np.generic]] = {
 }
 
 
+def _numbers(enumeration: type) -> frozenset[int]:
+    return frozenset(v for v in vars(enumeration).values() if isinstance(v, int))
+
+
+# What the installed schema can unpack; the generated code drops the rest without a word.
+_OPTIONS = _numbers(BuiltinOptions)
+_OPTIONS_2 = _numbers(schema.BuiltinOptions2)
+
+
 class Model:
     """A TensorFlow Lite model in memory.
 
     Parameters
     ----------
-    schema : ModelT
-        The flatbuffer, unpacked.
+    unpacked : ModelT
+        The flatbuffer, unpacked; the attribute `schema`.
     files : list of (ZipInfo, bytes)
         Associated files from the ZIP behind the flatbuffer.
     """
 
-    def __init__(self, schema: Any, files: list[tuple[zipfile.ZipInfo, bytes]]) -> None:
-        self.schema = schema
+    def __init__(self, unpacked: Any, files: list[tuple[zipfile.ZipInfo, bytes]]) -> None:
+        self.schema = unpacked
         self.files = files
 
     @property
@@ -91,7 +112,9 @@ class Model:
                 f"tensor {self.tensor_name(index, subgraph)!r} is declared {dtype} {list(shape)} "
                 f"({expected} bytes) but holds {len(data)} bytes; the file is damaged"
             )
-        return np.frombuffer(data.tobytes() if data.ctypes.data % 16 else data, dtype).reshape(shape)
+        return np.frombuffer(data.tobytes() if data.ctypes.data % 16 else data, dtype).reshape(
+            shape
+        )
 
     def builtin(self, operator: Any) -> int:
         """Builtin operator code (`BuiltinOperator.CUSTOM` for a custom op)."""
@@ -123,7 +146,9 @@ class Model:
                 f"the model's constants take {total / 1e9:.1f} GB, but a flatbuffer ends at 2 GB; "
                 "convert a smaller model"
             )
-        builder = flatbuffers.Builder(total + (1 << 16))
+        # A builder that grows doubles and copies itself: leave room for the tables.
+        entries = sum(len(g.tensors) + len(g.operators) for g in self.schema.subgraphs)
+        builder = flatbuffers.Builder(total + (1 << 16) + 1024 * entries)
         plain = self.schema.buffers
         try:
             self.schema.buffers = [_AlignedBuffer(b) for b in plain]
@@ -191,9 +216,13 @@ def read_model(source: bytes | str | os.PathLike[str]) -> Model:
         try:
             raw = path.read_bytes()
         except FileNotFoundError:
-            raise ModelError(f"{path}: there is no such file; give the path of a .tflite model") from None
-        except OSError as error:
-            raise ModelError(f"{path} cannot be read ({error.strerror})") from error
+            raise ModelError(
+                f"{path}: there is no such file; give the path of a .tflite model"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"{path} cannot be read ({error}); give the path of a .tflite"
+            ) from error
     else:
         raw, what = bytes(source), "the model"
     if len(raw) < 8 or raw[4:8] != FILE_IDENTIFIER:
@@ -204,18 +233,19 @@ def read_model(source: bytes | str | os.PathLike[str]) -> Model:
     files, end = _associated_files(raw)
     # Whatever the generated code raises on damaged offsets is one thing to the user.
     try:
-        schema = ModelT.InitFromPackedBuf(raw[:end] if end != len(raw) else raw, 0)
-        _check(schema)
+        unpacked = ModelT.InitFromPackedBuf(raw[:end] if end != len(raw) else raw, 0)
+        _check(unpacked)
     except ModelError as error:
         raise ModelError(f"{what}: {error}") from None
     except (
         struct.error, IndexError, ValueError, TypeError, AttributeError, KeyError, OverflowError,
         AssertionError, MemoryError, RecursionError,
-    ) as error:
+    ) as error:  # fmt: skip
         raise ModelError(
-            f"{what} is damaged or cut short: its flatbuffer cannot be read ({error}); copy it again"
+            f"{what} is damaged or cut short: its flatbuffer cannot be read ({error}); "
+            "copy it again"
         ) from error
-    return Model(schema, files)
+    return Model(unpacked, files)
 
 
 def _associated_files(raw: bytes) -> tuple[list[tuple[zipfile.ZipInfo, bytes]], int]:
@@ -228,32 +258,52 @@ def _associated_files(raw: bytes) -> tuple[list[tuple[zipfile.ZipInfo, bytes]], 
             if not infos:
                 return [], len(raw)
             end = min(info.header_offset for info in infos)
+            size = sum(info.file_size for info in infos)
+            if size > _MAX_ASSOCIATED_BYTES:
+                raise ModelError(
+                    f"the associated files behind the model take {size} bytes, expected at most "
+                    f"{_MAX_ASSOCIATED_BYTES}; remove the large ones from its ZIP"
+                )
             return [(info, archive.read(info)) for info in infos], end
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ModelError(f"the ZIP of associated files behind the model is damaged ({error})") from error
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError,
+        ValueError,
+    ) as error:  # fmt: skip
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(
+            f"the ZIP of associated files behind the model is damaged ({error})"
+        ) from error
 
 
-def _check(schema: Any) -> None:
+def _check(model: Any) -> None:
     """Every index is inside its table and every constant inside the file."""
-    if schema.version != 3:
-        raise ModelError(f"expected schema version 3, got {schema.version}")
-    if not schema.subgraphs or not schema.buffers:
+    if model.version != 3:
+        raise ModelError(f"expected schema version 3, got {model.version}")
+    if not model.subgraphs or not model.buffers:
         raise ModelError("the model has no subgraph or no buffers")
-    codes = schema.operatorCodes or []
-    for buffer in schema.buffers:
-        if buffer.offset > 1 or buffer.size > 1:
-            raise ModelError(
-                "constants are stored outside the flatbuffer (a model over 2 GB), which is not "
-                "supported; convert a smaller model"
-            )
-    for graph in schema.subgraphs:
-        _check_graph(graph, len(codes), len(schema.buffers))
-    for entry in schema.metadata or []:
-        if not 0 <= entry.buffer < len(schema.buffers):
+    codes = model.operatorCodes or []
+    outside = any(b.offset > 1 or b.size > 1 for b in model.buffers)
+    for graph in model.subgraphs:
+        outside = outside or any(getattr(t, "externalBuffer", 0) for t in graph.tensors or [])
+        outside = outside or any(op.largeCustomOptionsOffset > 1 for op in operators(graph))
+    if outside:
+        raise ModelError(
+            "constants are stored outside the flatbuffer (a model over 2 GB), which is not "
+            "supported; convert a smaller model"
+        )
+    for graph in model.subgraphs:
+        _check_graph(graph, len(codes), len(model.buffers))
+    for entry in model.metadata or []:
+        if not 0 <= entry.buffer < len(model.buffers):
             raise ModelError("a metadata entry points to a buffer that does not exist")
-    for signature in schema.signatureDefs or []:
-        if not 0 <= signature.subgraphIndex < len(schema.subgraphs):
+    for signature in model.signatureDefs or []:
+        if not 0 <= signature.subgraphIndex < len(model.subgraphs):
             raise ModelError("a signature points to a subgraph that does not exist")
+        tensors = len(model.subgraphs[signature.subgraphIndex].tensors)
+        for entry in (*(signature.inputs or []), *(signature.outputs or [])):
+            if not 0 <= entry.tensorIndex < tensors:
+                raise ModelError("a signature points to a tensor that does not exist")
 
 
 def _check_graph(graph: SubGraphT, codes: int, buffers: int) -> None:
@@ -268,6 +318,12 @@ def _check_graph(graph: SubGraphT, codes: int, buffers: int) -> None:
             raise ModelError("an operator points to an operator code that does not exist")
         if any(not -1 <= t < count for t in _all_indices(operator)):
             raise ModelError("an operator points to a tensor that does not exist")
+        kinds = (operator.builtinOptionsType, _OPTIONS), (operator.builtinOptions2Type, _OPTIONS_2)
+        if any(kind not in known for kind, known in kinds):
+            raise ModelError(
+                "an operator has options of a kind newer than the installed ai-edge-litert, which "
+                "would lose them; update ai-edge-litert"
+            )
     if any(not 0 <= t < count for t in (*indices(graph.inputs), *indices(graph.outputs))):
         raise ModelError("a subgraph's input or output is a tensor that does not exist")
 

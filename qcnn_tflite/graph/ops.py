@@ -20,7 +20,9 @@ FloatArray = NDArray[np.float32]
 
 OP_VERSION = 1
 PADDING = {"SAME": 0, "VALID": 1, "EXPLICIT": 2}
+# Fused activations that the ops know: NONE, RELU, RELU_N1_TO_1, RELU6.
 ACTIVATIONS = (0, 1, 2, 3)
+MAX_PAD = 1 << 16
 CONV_KEYS = (
     "version", "bits", "activation", "in_channels", "out_channels", "kernel_h", "kernel_w",
     "stride_h", "stride_w", "dilation_h", "dilation_w", "groups", "padding",
@@ -141,12 +143,20 @@ def decode_options(data: bytes, keys: tuple[str, ...]) -> dict[str, int]:
         found = root.AsMap
         names = [key.AsKey for key in found.Keys]
         values = {name: found[name] for name in names}
-        integers = {n: int(v.AsInt) for n, v in values.items() if v.IsInt and not n.startswith("x_")}
+        integers = {
+            n: int(v.AsInt) for n, v in values.items() if v.IsInt and not n.startswith("x_")
+        }
         wrong = [n for n, v in values.items() if not v.IsInt and not n.startswith("x_")]
     except ModelError:
         raise
     except Exception as error:
         raise ModelError(f"the options of a Q layer cannot be read ({error})") from error
+    # First of all: another version may have other keys.
+    if "version" in integers and integers["version"] != OP_VERSION:
+        raise ModelError(
+            f"a Q layer has version {integers['version']}, this package reads version "
+            f"{OP_VERSION}; update qcnn_tflite"
+        )
     missing = [k for k in keys if k not in integers and k not in wrong]
     unknown = [k for k in integers if k not in keys]
     if missing or unknown or wrong:
@@ -155,10 +165,5 @@ def decode_options(data: bytes, keys: tuple[str, ...]) -> dict[str, int]:
             + (f"; missing: {', '.join(missing)}" if missing else "")
             + (f"; unknown: {', '.join(unknown)}" if unknown else "")
             + (f"; not an integer: {', '.join(wrong)}" if wrong else "")
-        )
-    if integers["version"] != OP_VERSION:
-        raise ModelError(
-            f"a Q layer has version {integers['version']}, this package reads version {OP_VERSION}; "
-            "update qcnn_tflite"
         )
     return integers

@@ -22,13 +22,14 @@ from .ops import (
     ACTIVATIONS,
     CONV_KEYS,
     FC_KEYS,
+    MAX_PAD,
     PADDING,
     QuantizedLayer,
     decode_options,
     decode_weights,
 )
 from .rewrite import add_explicit_pad
-from .schema import BuiltinOperator, BuiltinOptions, schema
+from .schema import BuiltinOperator, BuiltinOptions, TensorType, schema
 
 _MAX_CHANNELS = 1 << 20
 
@@ -114,6 +115,9 @@ def _read(model: Model, i: int, operator: Any, op: str, keys: tuple[str, ...]) -
         raise ModelError(f"operator {i} ({op}) needs five inputs and one output, got {inputs}")
     codes_name = model.tensor_name(inputs[2])
     name = codes_name.removesuffix("/codes")
+    tensors = model.subgraph.tensors
+    if any(tensors[t].type != TensorType.FLOAT32 for t in (inputs[0], *indices(operator.outputs))):
+        raise ModelError(f"layer {name!r} ({op}): expected a float32 input and output")
     try:
         raw = b"" if operator.customOptions is None else bytes(operator.customOptions)
         options = decode_options(raw, keys)
@@ -135,16 +139,28 @@ def _check_options(o: dict[str, int], op: str) -> None:
     if op == "QFC":
         expect(o["keep_num_dims"] in (0, 1), f"keep_num_dims 0 or 1, got {o['keep_num_dims']}")
         return
-    for key in ("kernel_h", "kernel_w", "stride_h", "stride_w", "dilation_h", "dilation_w", "groups"):
+    for key in (
+        "kernel_h",
+        "kernel_w",
+        "stride_h",
+        "stride_w",
+        "dilation_h",
+        "dilation_w",
+        "groups",
+    ):
         expect(1 <= o[key] <= _MAX_CHANNELS, f"{key} of at least 1, got {o[key]}")
     expect(
         o["in_channels"] % o["groups"] == 0 and o["out_channels"] % o["groups"] == 0,
-        f"channels that divide into {o['groups']} groups, got {o['in_channels']} and {o['out_channels']}",
+        f"channels that divide into {o['groups']} groups, got {o['in_channels']} and "
+        f"{o['out_channels']}",
     )
     expect(o["padding"] in PADDING.values(), f"padding 0 to 2, got {o['padding']}")
     pads = [o[f"pad_{side}"] for side in ("top", "bottom", "left", "right")]
-    expect(min(pads) >= 0, f"pads of at least 0, got {pads}")
-    expect(o["padding"] == PADDING["EXPLICIT"] or not any(pads), f"no pads but EXPLICIT ones, got {pads}")
+    expect(min(pads) >= 0 and max(pads) <= MAX_PAD, f"pads from 0 to {MAX_PAD}, got {pads}")
+    expect(
+        o["padding"] == PADDING["EXPLICIT"] or not any(pads),
+        f"no pads but EXPLICIT ones, got {pads}",
+    )
 
 
 def _constants(model: Model, inputs: list[int], o: dict[str, int]) -> QuantizedLayer:
@@ -155,7 +171,9 @@ def _constants(model: Model, inputs: list[int], o: dict[str, int]) -> QuantizedL
     if m not in (1, M, groups * M):
         raise ModelError(f"expected 1, {M} or {groups * M} codebooks, got {m}")
     if not 1 <= K <= 256 or code_bits(K) != o["bits"]:
-        raise ModelError(f"{K} codewords take {code_bits(max(K, 1))} bits, the options say {o['bits']}")
+        raise ModelError(
+            f"{K} codewords take {code_bits(max(K, 1))} bits, the options say {o['bits']}"
+        )
     scales = None
     if books.dtype == np.int8:
         q = model.subgraph.tensors[inputs[1]].quantization
@@ -190,7 +208,8 @@ def _constant(model: Model, tensor: int, what: str, dtypes: tuple[str, ...], ran
         raise ModelError(f"its {what} are not a constant")
     if str(values.dtype) not in dtypes or values.ndim != rank or 0 in values.shape:
         raise ModelError(
-            f"expected {what} of rank {rank}, {' or '.join(dtypes)}, got {list(values.shape)}, {values.dtype}"
+            f"expected {what} of rank {rank}, {' or '.join(dtypes)}, got {list(values.shape)}, "
+            f"{values.dtype}"
         )
     return values
 
@@ -208,7 +227,9 @@ def _float_operator(out: Model, layer: QLayer) -> tuple[Any, Any]:
         weights = weights.reshape(o["out_channels"], o["in_channels"])
         options = schema.FullyConnectedOptionsT()
         options.keepNumDims = bool(o["keep_num_dims"])
-        code = operator_code(out, BuiltinOperator.FULLY_CONNECTED, version=5 if o["keep_num_dims"] else 1)
+        # Version 5 brought keep_num_dims, version 6 an absent bias.
+        version = 6 if q.bias is None else 5 if o["keep_num_dims"] else 1
+        code = operator_code(out, BuiltinOperator.FULLY_CONNECTED, version=version)
         kind = BuiltinOptions.FullyConnectedOptions
     else:
         options = schema.Conv2DOptionsT()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,36 +57,49 @@ def rewrite(
     layers = {layer.name: layer for layer in find_layers(model)}
     unknown = sorted(set(quantized) - set(layers))
     if unknown:
-        raise ModelError(f"the model has no layer {', '.join(unknown)}; it has: {', '.join(layers)}")
+        raise ModelError(
+            f"the model has no layer {', '.join(unknown)}; it has: {', '.join(layers)}"
+        )
     out = editable_copy(model)
     uses = model.consumers()
     unwanted: set[int] = set()
     released: set[int] = set()
-    for name, q in quantized.items():
-        layer = layers[name]
+    # Graph order, whatever the mapping's: equal layers give equal bytes.
+    for name, layer in layers.items():
+        if name not in quantized:
+            continue
         if layer.ineligible:
             raise ModelError(f"layer {name!r} cannot be quantized: {layer.ineligible}")
-        _replace(out, layer, q, uses)
+        _replace(out, layer, quantized[name], uses)
         if layer.pad_op is not None:
             unwanted.add(layer.pad_op)
             released.update(indices(model.subgraph.operators[layer.pad_op].inputs)[1:])
-    # A DEQUANTIZE that only fed replaced weights has lost its readers, and its tensor its constant.
-    remaining = out.consumers()
-    for i, operator in enumerate(model.subgraph.operators):
-        if model.builtin(operator) == BuiltinOperator.DEQUANTIZE:
-            (target,) = indices(operator.outputs)
-            source = indices(operator.inputs)[0]
-            constant = out.data(out.subgraph.tensors[target]) is not None
-            if model.data(model.subgraph.tensors[source]) is not None and (
-                constant or (target in uses and target not in remaining)
-            ):
-                unwanted.add(i)
-                released.add(source)
+    for i, source in _idle_dequantizations(model, out, uses):
+        unwanted.add(i)
+        released.add(source)
     drop_operators(out, unwanted)
     release_constants(out, released | {t for layer in layers.values() for t in _constants(layer)})
     write_metadata(out, metadata, mean_image)
     drop_unused_buffers(out, model)
     return out.to_bytes()
+
+
+def _idle_dequantizations(
+    model: Model, out: Model, uses: dict[int, list[tuple[int, int]]]
+) -> Iterator[tuple[int, int]]:
+    """DEQUANTIZE operators that only fed replaced weights: (operator index, its constant)."""
+    remaining = out.consumers()
+    for i, operator in enumerate(model.subgraph.operators):
+        inputs, outputs = indices(operator.inputs), indices(operator.outputs)
+        if model.builtin(operator) != BuiltinOperator.DEQUANTIZE or len(outputs) != 1 or not inputs:
+            continue
+        source, target = inputs[0], outputs[0]
+        if source < 0 or model.data(model.subgraph.tensors[source]) is None:
+            continue
+        # The weight's slot holds codebooks now, or all its readers are gone.
+        overwritten = out.subgraph.tensors[target] is not model.subgraph.tensors[target]
+        if overwritten or (target in uses and target not in remaining):
+            yield i, source
 
 
 def _constants(layer: Layer) -> list[int]:
@@ -98,7 +111,7 @@ def _constants(layer: Layer) -> list[int]:
 def _replace(
     out: Model, layer: Layer, q: QuantizedLayer, uses: dict[int, list[tuple[int, int]]]
 ) -> None:
-    _check_shapes(layer, q)
+    _check_constants(layer, q)
 
     def own(tensor: int | None) -> int | None:
         """The tensor's slot, if nothing but this layer reads it."""
@@ -152,25 +165,57 @@ def layer_options(layer: Layer, q: QuantizedLayer) -> dict[str, int]:
     }
 
 
-def _check_shapes(layer: Layer, q: QuantizedLayer) -> None:
+def _check_constants(layer: Layer, q: QuantizedLayer) -> None:
+    """The op contract, before anything is written that the runtime would refuse."""
     depth = layer.in_channels // layer.groups
     M = -(-depth // q.d)
     if q.codes.shape != (M, layer.out_channels, *layer.kernel) or q.codes.dtype != np.uint8:
         raise ValueError(
-            f"{layer.name}: expected codes of shape {(M, layer.out_channels, *layer.kernel)}, uint8, "
-            f"got {q.codes.shape}, {q.codes.dtype}"
+            f"{layer.name}: expected codes of shape {(M, layer.out_channels, *layer.kernel)}, "
+            f"uint8, got {q.codes.shape}, {q.codes.dtype}"
         )
     if len(q.codebooks) not in (1, M, layer.groups * M):
         raise ValueError(
             f"{layer.name}: expected 1, {M} or {layer.groups * M} codebooks, got {len(q.codebooks)}"
         )
     if q.codes.size and int(q.codes.max()) >= q.K:
-        raise ValueError(f"{layer.name}: code {int(q.codes.max())} of a codebook with {q.K} codewords")
+        raise ValueError(
+            f"{layer.name}: code {int(q.codes.max())} of a codebook with {q.K} codewords"
+        )
+
+    if not 1 <= q.K <= 256 or q.codebooks.dtype not in ("float32", "float16", "int8"):
+        raise ValueError(
+            f"{layer.name}: expected 1 to 256 codewords of float32, float16 or int8, got {q.K} of "
+            f"{q.codebooks.dtype}"
+        )
+    scales = q.codebook_scales
+    if (q.codebooks.dtype == np.int8) != (scales is not None) or (
+        scales is not None and (scales.shape != (len(q.codebooks),) or not (scales > 0).all())
+    ):
+        raise ValueError(f"{layer.name}: int8 codebooks, and no others, take a positive scale each")
+    for what, values in (("bias", q.bias), ("scale", q.scale)):
+        if values is not None and values.shape != (layer.out_channels,):
+            raise ValueError(
+                f"{layer.name}: {what} of shape {values.shape}, not {layer.out_channels}"
+            )
+    if any(
+        v is not None and not np.isfinite(v).all() for v in (q.codebooks, scales, q.bias, q.scale)
+    ):
+        raise ModelError(
+            f"layer {layer.name!r} came out with values that are NaN or infinite in "
+            f"{q.codebooks.dtype}; keep it float or choose float32 codebooks for it"
+        )
 
 
-def add_explicit_pad(model: Model, source: int, pads: tuple[int, int, int, int], name: str) -> tuple[int, Any]:
+def add_explicit_pad(
+    model: Model, source: int, pads: tuple[int, int, int, int], name: str
+) -> tuple[int, Any]:
     """A PAD operator for an editable copy: (its output tensor, the operator)."""
     shape = model.shape(source)
+    if len(shape) != 4:
+        raise ModelError(
+            f"layer {name!r} pads an input of shape {list(shape)}, expected four dimensions"
+        )
     tensor = copy.copy(model.subgraph.tensors[source])
     tensor.name = f"{name}/padded".encode()
     tensor.buffer = add_buffer(model, b"")

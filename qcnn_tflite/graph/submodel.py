@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .edit import add_tensor, constant_tensor, editable_copy
 from .model import Model, indices
-from .schema import BufferT, BuiltinOperator
+from .schema import BufferT, BuiltinOperator, schema
 
 FloatArray = NDArray[np.float32]
 
@@ -28,17 +28,16 @@ _CALLS_SUBGRAPHS = {
 def live_tensors(model: Model, op_index: int) -> list[int]:
     """Tensors that carry the image across the cut before `op_index`.
 
-    Those that depend on the graph's inputs, exist before operator `op_index` and are read by it or a
-    later one; the graph's outputs when `op_index` is the number of operators. Values computed from
-    constants alone (dequantized weights) do not count.
+    Those that depend on the graph's inputs, exist before operator `op_index` and are read by it or
+    a later one, or are outputs of the graph. Values computed from constants alone (dequantized
+    weights) do not count.
     """
     graph = model.subgraph
-    if op_index >= len(graph.operators):
-        return sorted(set(indices(graph.outputs)))
     varying = _varying(model)
     before = set(indices(graph.inputs))
     before.update(t for op in graph.operators[:op_index] for t in indices(op.outputs))
     after = {t for op in graph.operators[op_index:] for t in indices(op.inputs)}
+    after.update(indices(graph.outputs))
     return sorted(before & after & varying)
 
 
@@ -101,7 +100,9 @@ def extract(
     ]  # fmt: skip
     if absent:
         names = ", ".join(repr(out.tensor_name(t)) for t in absent)
-        raise ValueError(f"operators {first} to {last} do not compute {names} from the inputs given")
+        raise ValueError(
+            f"operators {first} to {last} do not compute {names} from the inputs given"
+        )
     native = out.shape(inputs[0])[0] if inputs and out.shape(inputs[0]) else 1
     if batch is not None and batch != native:
         _set_batch(out, inputs, chosen, wanted | made | set(inputs), native, batch)
@@ -160,14 +161,18 @@ def _set_batch(
         slots = indices(operator.inputs)
         value = out.constant(slots[1]) if len(slots) > 1 and slots[1] >= 0 else None
         options = operator.builtinOptions
-        if value is None and options is not None and options.newShape is not None:
+        if (
+            value is None
+            and isinstance(options, schema.ReshapeOptionsT)
+            and options.newShape is not None
+        ):
             value = np.asarray(options.newShape)
         if value is None or value.ndim != 1 or len(value) < 2 or value[0] != native:
             continue
-        shape = value.astype(np.int32)
-        shape[0] = batch
+        mended = value.astype(np.int32)
+        mended[0] = batch
         operator = copy.copy(operator)
-        tensor = add_tensor(out, constant_tensor(out, "shape", shape))
+        tensor = add_tensor(out, constant_tensor(out, "shape", mended))
         operator.inputs = np.array([slots[0], tensor], np.int32)
         operator.builtinOptions = None
         operator.builtinOptionsType = 0
@@ -194,6 +199,4 @@ def _keep_needed_tensors(out: Model) -> None:
     graph.inputs = np.array([number[t] for t in indices(graph.inputs)], np.int32)
     graph.outputs = np.array([number[t] for t in indices(graph.outputs)], np.int32)
     kept = {0} | {t.buffer for g in out.schema.subgraphs for t in g.tensors}
-    out.schema.buffers = [
-        b if i in kept else BufferT() for i, b in enumerate(out.schema.buffers)
-    ]
+    out.schema.buffers = [b if i in kept else BufferT() for i, b in enumerate(out.schema.buffers)]
