@@ -94,7 +94,11 @@ class PairedNetwork:
     def _choose_batch(self) -> int:
         """Largest power of two images per run that fit the working set, if the graph scales."""
         widest = max(
-            (math.prod(int(n) for n in t.shape) for t in self._model.subgraph.tensors if t.shape is not None),
+            (
+                math.prod(int(n) for n in t.shape)
+                for t in self._model.subgraph.tensors
+                if t.shape is not None and self._model.data(t) is None
+            ),
             default=1,
         )
         batch = 16

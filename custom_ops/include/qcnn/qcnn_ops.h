@@ -1,0 +1,74 @@
+/* QConv and QFC, product-quantized layers, for stock TensorFlow Lite and LiteRT.
+ *
+ * Three ways to bring the ops into an interpreter:
+ *   - as an external delegate: load_delegate() in Python, --external_delegate_path of
+ *     benchmark_model, TfLiteExternalDelegateCreate() in C++;
+ *   - as a delegate made by qcnn_delegate_create(), for Java, Kotlin, Swift and C;
+ *   - as custom ops, by qcnn_register_ops(), for the C API.
+ *
+ * The op contract is in custom_ops/README.md.
+ */
+#ifndef QCNN_OPS_H_
+#define QCNN_OPS_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define QCNN_EXPORT __declspec(dllexport)
+#else
+#define QCNN_EXPORT __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct TfLiteDelegate;
+
+typedef enum {
+  QCNN_OK = 0,
+  QCNN_NOT_FOUND = 1,        /* the model has no such metadata; the host lacks a function */
+  QCNN_INVALID_ARGUMENT = 2, /* a null pointer, an unknown kernel or flag */
+  QCNN_DAMAGED = 3           /* the file's offsets do not lie inside it */
+} QcnnStatus;
+
+/* Version of the library, "major.minor.patch"; static. */
+QCNN_EXPORT const char* qcnn_version(void);
+
+/* Name of the kernel that "auto" selects on this machine; static. */
+QCNN_EXPORT const char* qcnn_selected_kernel(void);
+
+/* A delegate that takes over every QConv and QFC.
+ *
+ * kernel: "auto" or the name of a kernel ("reference"); null is "auto".
+ * Returns null if there is no such kernel or no memory. Delete the delegate after the last
+ * interpreter that uses it; one delegate may serve several interpreters. */
+QCNN_EXPORT struct TfLiteDelegate* qcnn_delegate_create(const char* kernel);
+QCNN_EXPORT void qcnn_delegate_delete(struct TfLiteDelegate* delegate);
+
+/* Adds QConv and QFC to options of TensorFlow Lite's C API (a TfLiteInterpreterOptions*).
+ *
+ * The host's TfLiteInterpreterOptionsAddCustomOp is looked up among the symbols of the process, or
+ * given to qcnn_register_ops_with() where it cannot be found there. flags must be 0.
+ * Returns QCNN_OK, QCNN_NOT_FOUND (no such function in the process) or QCNN_INVALID_ARGUMENT. */
+QCNN_EXPORT QcnnStatus qcnn_register_ops(void* interpreter_options, uint32_t flags);
+
+typedef void (*QcnnAddCustomOp)(void* interpreter_options, const char* name,
+                                const void* registration, int32_t min_version,
+                                int32_t max_version);
+QCNN_EXPORT QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op,
+                                              void* interpreter_options, uint32_t flags);
+
+/* Finds the metadata entry "qcnn_tflite" of a .tflite file in memory.
+ *
+ * model, size: the whole file; read within its bounds only, whatever it holds.
+ * json, json_size: on QCNN_OK the UTF-8 text inside `model`, not terminated by a zero. */
+QCNN_EXPORT QcnnStatus qcnn_read_metadata(const void* model, size_t size, const char** json,
+                                          size_t* json_size);
+
+#ifdef __cplusplus
+} /* extern "C" */
+#endif
+
+#endif /* QCNN_OPS_H_ */

@@ -1,0 +1,304 @@
+#include "tflite/ops.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+#include <new>
+
+#include "tflite/constants.h"
+
+namespace qcnn {
+namespace {
+
+constexpr int64_t kMaxFloats = int64_t{1} << 38;
+
+// Tensor of a node's input or output, or null when it is absent or does not exist.
+TfLiteTensor* tensor_at(TfLiteContext* context, const std::vector<int>& indices, size_t i) {
+  if (i >= indices.size() || indices[i] < 0) return nullptr;
+  if (static_cast<size_t>(indices[i]) >= context->tensors_size) return nullptr;
+  return &context->tensors[indices[i]];
+}
+
+// Multiplies into `total`; false when that exceeds kMaxFloats.
+bool grow(int64_t* total, int64_t factor) {
+  if (factor < 0 || (factor > 0 && *total > kMaxFloats / factor)) return false;
+  *total *= factor;
+  return true;
+}
+
+// Output positions along one axis and the padding before it, as TFLite computes SAME and VALID.
+bool plan_axis(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, Padding padding,
+               int64_t before, int64_t after, int64_t* out, int64_t* pad) {
+  const int64_t reach = (kernel - 1) * dilation + 1;
+  if (padding == Padding::kSame) {
+    *out = (size + stride - 1) / stride;
+    *pad = std::max<int64_t>((*out - 1) * stride + reach - size, 0) / 2;
+    return size > 0;
+  }
+  *pad = before;
+  *out = (size + before + after - reach) / stride + 1;
+  return size > 0 && size + before + after >= reach;
+}
+
+TfLiteIntArray* make_dims(TfLiteContext* context, const std::vector<int>& shape) {
+  const int size = static_cast<int>(shape.size());
+#if defined(_WIN32)
+  TfLiteIntArray* dims = context->TfLiteIntArrayCreate(size);  // the host frees it: its heap
+#else
+  (void)context;
+  auto* dims = static_cast<TfLiteIntArray*>(
+      std::malloc(sizeof(TfLiteIntArray) + sizeof(int) * shape.size()));
+#endif
+  if (dims == nullptr) return nullptr;
+  dims->size = size;
+  std::copy(shape.begin(), shape.end(), dims->data);
+  return dims;
+}
+
+}  // namespace
+
+std::vector<int> to_vector(const TfLiteIntArray* array) {
+  return array == nullptr ? std::vector<int>()
+                          : std::vector<int>(array->data, array->data + array->size);
+}
+
+Op::Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size)
+    : kind_(kind), kernel_(kernel) {
+  read_options(kind, options, size, &options_, &options_error_);
+}
+
+TfLiteStatus Op::prepare(TfLiteContext* context, const std::vector<int>& inputs,
+                         const std::vector<int>& outputs) {
+  std::string error = options_error_;
+  try {
+    inputs_ = inputs;
+    outputs_ = outputs;
+    if (error.empty() && read_layer(context, &error)) {
+      const TfLiteTensor* input = tensor_at(context, inputs_, 0);
+      dynamic_ = input->allocation_type == kTfLiteDynamic;
+      if (!dynamic_) {
+        if (plan(context, &error)) return kTfLiteOk;
+      } else {
+        TfLiteTensor* output = tensor_at(context, outputs_, 0);
+        if (output->allocation_type != kTfLiteDynamic) {
+          output->allocation_type = kTfLiteDynamic;
+          output->data = nullptr;
+        }
+        return kTfLiteOk;
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    error = "there is not enough memory for this layer";
+  }
+  const TfLiteTensor* codes = tensor_at(context, inputs_, 2);
+  const char* name = codes != nullptr && codes->name != nullptr ? codes->name : "?";
+  context->ReportError(context, "%s (codes '%s'): %s.", op_name(kind_), name, error.c_str());
+  return kTfLiteError;
+}
+
+bool Op::read_layer(TfLiteContext* context, std::string* error) {
+  if (inputs_.size() != 5 || outputs_.size() != 1) {
+    *error = "expected five inputs and one output, got " + std::to_string(inputs_.size()) +
+             " and " + std::to_string(outputs_.size());
+    return false;
+  }
+  const TfLiteTensor* input = tensor_at(context, inputs_, 0);
+  const TfLiteTensor* output = tensor_at(context, outputs_, 0);
+  if (input == nullptr || output == nullptr || input->dims == nullptr) {
+    *error = "its input or output does not exist";
+    return false;
+  }
+  if (input->type != kTfLiteFloat32 || output->type != kTfLiteFloat32) {
+    *error = "its input and output must be float32";
+    return false;
+  }
+  for (size_t i = 1; i < 5; ++i) {
+    const bool absent = i >= 3 && inputs_[i] == kTfLiteOptionalTensor;
+    if (!absent && tensor_at(context, inputs_, i) == nullptr) {
+      *error = "input " + std::to_string(i) + " does not exist";
+      return false;
+    }
+  }
+  if (constants_read_) return true;  // constants do not change when the input is resized
+  constants_read_ = read_constants(
+      options_, tensor_at(context, inputs_, 1), tensor_at(context, inputs_, 2),
+      tensor_at(context, inputs_, 3), tensor_at(context, inputs_, 4), &codes_, error);
+  return constants_read_;
+}
+
+bool Op::plan(TfLiteContext* context, std::string* error) {
+  const TfLiteTensor* input = tensor_at(context, inputs_, 0);
+  std::vector<int> shape;
+  if (kind_ == OpKind::kConv ? !plan_conv(*input, &shape, error)
+                             : !plan_fc(*input, &shape, error)) {
+    return false;
+  }
+  TfLiteIntArray* dims = make_dims(context, shape);
+  TfLiteTensor* output = tensor_at(context, outputs_, 0);
+  if (dims == nullptr || context->ResizeTensor(context, output, dims) != kTfLiteOk) {
+    *error = "its output could not be resized";
+    return false;
+  }
+  return true;
+}
+
+bool Op::plan_conv(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error) {
+  if (input.dims->size != 4 || input.dims->data[3] != options_.in_channels) {
+    *error = "expected an input [N,H,W," + std::to_string(options_.in_channels) + "], got rank " +
+             std::to_string(input.dims->size) +
+             (input.dims->size == 4 ? " with " + std::to_string(input.dims->data[3]) + " channels"
+                                    : std::string());
+    return false;
+  }
+  const int* dims = input.dims->data;
+  ConvShape s;
+  s.batch = dims[0];
+  s.in_h = dims[1];
+  s.in_w = dims[2];
+  s.in_channels = options_.in_channels;
+  s.out_channels = options_.out_channels;
+  s.kernel_h = options_.kernel_h;
+  s.kernel_w = options_.kernel_w;
+  s.stride_h = options_.stride_h;
+  s.stride_w = options_.stride_w;
+  s.dilation_h = options_.dilation_h;
+  s.dilation_w = options_.dilation_w;
+  s.groups = options_.groups;
+  s.activation = static_cast<Activation>(options_.activation);
+  if (s.batch < 1 ||
+      !plan_axis(s.in_h, s.kernel_h, s.stride_h, s.dilation_h, options_.padding, options_.pad_top,
+                 options_.pad_bottom, &s.out_h, &s.pad_top) ||
+      !plan_axis(s.in_w, s.kernel_w, s.stride_w, s.dilation_w, options_.padding, options_.pad_left,
+                 options_.pad_right, &s.out_w, &s.pad_left)) {
+    *error = "its kernel does not fit into an input of " + std::to_string(s.in_h) + "x" +
+             std::to_string(s.in_w);
+    return false;
+  }
+  int64_t in_size = 1, out_size = 1, table = s.in_w;
+  if (!grow(&in_size, s.batch) || !grow(&in_size, s.in_h) || !grow(&in_size, s.in_w) ||
+      !grow(&in_size, s.in_channels) || !grow(&out_size, s.batch) || !grow(&out_size, s.out_h) ||
+      !grow(&out_size, s.out_w) || !grow(&out_size, s.out_channels) ||
+      !grow(&table, codes_.K + codes_.d) || s.out_h > std::numeric_limits<int>::max() ||
+      s.out_w > std::numeric_limits<int>::max()) {
+    *error = "its input or output is too large";
+    return false;
+  }
+  conv_ = s;
+  scratch_.resize(static_cast<size_t>(kernel_->qconv_scratch(s, codes_)));
+  *out_shape = {dims[0], static_cast<int>(s.out_h), static_cast<int>(s.out_w),
+                static_cast<int>(s.out_channels)};
+  return true;
+}
+
+bool Op::plan_fc(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error) {
+  int64_t total = 1;
+  for (int i = 0; i < input.dims->size; ++i) {
+    if (input.dims->data[i] < 1 || !grow(&total, input.dims->data[i])) {
+      *error = "its input is empty or too large";
+      return false;
+    }
+  }
+  const int last = input.dims->size > 0 ? input.dims->data[input.dims->size - 1] : 1;
+  const bool keep = options_.keep_num_dims != 0;
+  if (total % options_.in_channels != 0 || (keep && last != options_.in_channels)) {
+    *error = "expected an input of " + std::to_string(options_.in_channels) +
+             " values a row, got " + std::to_string(total) + " values" +
+             (keep ? ", the last dimension being " + std::to_string(last) : std::string());
+    return false;
+  }
+  FcShape s;
+  s.rows = total / options_.in_channels;
+  s.in_channels = options_.in_channels;
+  s.out_channels = options_.out_channels;
+  s.activation = static_cast<Activation>(options_.activation);
+  int64_t out_size = s.rows;
+  if (!grow(&out_size, s.out_channels) || s.rows > std::numeric_limits<int>::max()) {
+    *error = "its output is too large";
+    return false;
+  }
+  fc_ = s;
+  scratch_.resize(static_cast<size_t>(kernel_->qfc_scratch(s, codes_)));
+  out_shape->clear();
+  if (keep) {
+    out_shape->assign(input.dims->data, input.dims->data + input.dims->size - 1);
+  } else {
+    out_shape->push_back(static_cast<int>(s.rows));
+  }
+  out_shape->push_back(static_cast<int>(s.out_channels));
+  return true;
+}
+
+TfLiteStatus Op::invoke(TfLiteContext* context) {
+  if (dynamic_) {
+    std::string error;
+    bool planned = false;
+    try {
+      planned = plan(context, &error);
+    } catch (const std::bad_alloc&) {
+      error = "there is not enough memory for this layer";
+    }
+    if (!planned) {
+      context->ReportError(context, "%s: %s.", op_name(kind_), error.c_str());
+      return kTfLiteError;
+    }
+  }
+  const auto* input = static_cast<const float*>(tensor_at(context, inputs_, 0)->data);
+  auto* output = static_cast<float*>(tensor_at(context, outputs_, 0)->data);
+  if (input == nullptr || output == nullptr) {
+    context->ReportError(context, "%s: its input or output has no memory.", op_name(kind_));
+    return kTfLiteError;
+  }
+  if (kind_ == OpKind::kConv) {
+    kernel_->qconv(conv_, codes_, input, output, scratch_.data());
+  } else {
+    kernel_->qfc(fc_, codes_, input, output, scratch_.data());
+  }
+  return kTfLiteOk;
+}
+
+namespace {
+
+template <OpKind kind>
+void* init(TfLiteContext*, const char* buffer, size_t length) {
+  return new (std::nothrow) Op(kind, select_kernel("auto"),
+                               reinterpret_cast<const uint8_t*>(buffer), length);
+}
+
+void free_op(TfLiteContext*, void* buffer) { delete static_cast<Op*>(buffer); }
+
+TfLiteStatus prepare_op(TfLiteContext* context, TfLiteNode* node) {
+  auto* op = static_cast<Op*>(node->user_data);
+  if (op == nullptr) {
+    context->ReportError(context, "QConv, QFC: there is not enough memory.");
+    return kTfLiteError;
+  }
+  return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
+}
+
+TfLiteStatus invoke_op(TfLiteContext* context, TfLiteNode* node) {
+  return static_cast<Op*>(node->user_data)->invoke(context);
+}
+
+template <OpKind kind>
+TfLiteRegistration make_registration() {
+  TfLiteRegistration registration = {};
+  registration.init = init<kind>;
+  registration.free = free_op;
+  registration.prepare = prepare_op;
+  registration.invoke = invoke_op;
+  registration.builtin_code = kTfLiteBuiltinCustom;
+  registration.custom_name = op_name(kind);
+  registration.version = 1;
+  return registration;
+}
+
+}  // namespace
+
+const TfLiteRegistration& op_registration(OpKind kind) {
+  // The C API keeps the pointer, so the structs live as long as the library.
+  static const TfLiteRegistration conv = make_registration<OpKind::kConv>();
+  static const TfLiteRegistration fc = make_registration<OpKind::kFc>();
+  return kind == OpKind::kConv ? conv : fc;
+}
+
+}  // namespace qcnn

@@ -1,0 +1,56 @@
+// QConv and QFC as TensorFlow Lite sees them: init, free, prepare, invoke.
+#ifndef QCNN_TFLITE_OPS_H_
+#define QCNN_TFLITE_OPS_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/kernels.h"
+#include "qcnn/tflite_abi.h"
+#include "tflite/options.h"
+
+namespace qcnn {
+
+// A host's array of tensor indices; empty for null.
+std::vector<int> to_vector(const TfLiteIntArray* array);
+
+// One layer in one interpreter. Init cannot fail, so it remembers and Prepare reports.
+class Op {
+ public:
+  Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size);
+
+  // Checks the layer and plans it for the input's present shape; reports what is wrong.
+  // inputs, outputs: tensor indices of the node.
+  TfLiteStatus prepare(TfLiteContext* context, const std::vector<int>& inputs,
+                       const std::vector<int>& outputs);
+
+  TfLiteStatus invoke(TfLiteContext* context);
+
+  OpKind kind() const { return kind_; }
+
+ private:
+  bool read_layer(TfLiteContext* context, std::string* error);
+  bool plan(TfLiteContext* context, std::string* error);
+  bool plan_conv(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error);
+  bool plan_fc(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error);
+
+  OpKind kind_;
+  const Kernel* kernel_;
+  Options options_;
+  std::string options_error_;
+  std::vector<int> inputs_, outputs_;
+  bool constants_read_ = false;
+  bool dynamic_ = false;  // the input's shape is known in Invoke only
+  Codes codes_;
+  ConvShape conv_;
+  FcShape fc_;
+  std::vector<float> scratch_;
+};
+
+// Registration of an op for hosts that take custom ops; its kernel is the selected one.
+const TfLiteRegistration& op_registration(OpKind kind);
+
+}  // namespace qcnn
+
+#endif  // QCNN_TFLITE_OPS_H_
