@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .codes import pack_codes
 from .edit import (
-    add_buffer,
     add_tensor,
     drop_operators,
     drop_unused_buffers,
@@ -218,7 +217,7 @@ def add_explicit_pad(
         )
     tensor = copy.copy(model.subgraph.tensors[source])
     tensor.name = f"{name}/padded".encode()
-    tensor.buffer = add_buffer(model, b"")
+    tensor.buffer = 0  # no constant
     tensor.shape = np.array(
         [shape[0], shape[1] + pads[0] + pads[1], shape[2] + pads[2] + pads[3], shape[3]], np.int32
     )
