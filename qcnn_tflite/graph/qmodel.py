@@ -247,6 +247,9 @@ def _float_operator(out: Model, layer: QLayer) -> tuple[Any, Any]:
         inputs.append(put_constant(out, None, f"{layer.name}/float_bias", np.asarray(q.bias)))
     elif layer.op == "QFC":
         inputs.append(-1)
+    else:  # the stock CONV_2D refuses to go without
+        zeros = np.zeros(o["out_channels"], np.float32)
+        inputs.append(put_constant(out, None, f"{layer.name}/float_bias", zeros))
     operator = new_operator(code, inputs, [output])
     operator.builtinOptions = options
     operator.builtinOptionsType = kind

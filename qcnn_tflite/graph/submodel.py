@@ -137,6 +137,8 @@ def _with_constants(out: Model, operator: Any, weights: FloatArray, bias: FloatA
     shape = out.shape(inputs[1])
     inputs[1] = add_tensor(out, constant_tensor(out, "weights", weights.reshape(shape)))
     inputs = inputs[:2]
+    if bias is None and out.builtin(operator) == BuiltinOperator.CONV_2D:
+        bias = np.zeros(len(weights), np.float32)  # the stock kernel refuses to go without
     if bias is not None:
         inputs.append(add_tensor(out, constant_tensor(out, "bias", bias)))
     operator.inputs = np.array(inputs, np.int32)

@@ -55,7 +55,12 @@ class Graph:
         return len(self.subgraph.tensors) - 1
 
     def op(
-        self, builtin: int, inputs: Sequence[int], outputs: Sequence[int], options: Any = None, version: int = 1
+        self,
+        builtin: int,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        options: Any = None,
+        version: int = 1,
     ) -> int:
         operator = schema.OperatorT()
         operator.opcodeIndex = self.model.code(builtin, version)
@@ -108,7 +113,9 @@ class Graph:
         self.op(OPS.FULLY_CONNECTED, [x, weights, -1 if bias is None else bias], [y], options, 6)
         return y
 
-    def pad(self, x: int, amounts: Sequence[Sequence[int]], dtype: str = "int32", name: str = "pad") -> int:
+    def pad(
+        self, x: int, amounts: Sequence[Sequence[int]], dtype: str = "int32", name: str = "pad"
+    ) -> int:
         amounts = np.array(amounts, dtype)
         shape = np.array(self.subgraph.tensors[x].shape) + amounts.sum(axis=1)
         constant = self.tensor(f"{name}/paddings", data=amounts)
@@ -154,7 +161,11 @@ class ModelBuilder:
             if code.builtinCode == builtin and code.version == version:
                 return i
         code = schema.OperatorCodeT()
-        code.builtinCode, code.deprecatedBuiltinCode, code.version = builtin, min(builtin, 127), version
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = (
+            builtin,
+            min(builtin, 127),
+            version,
+        )
         self.schema.operatorCodes.append(code)
         return len(self.schema.operatorCodes) - 1
 
@@ -163,7 +174,9 @@ class ModelBuilder:
         entry.name, entry.buffer = name, self.buffer(np.frombuffer(data, np.uint8))
         self.schema.metadata = [*(self.schema.metadata or []), entry]
 
-    def signature(self, key: str, inputs: dict[str, int], outputs: dict[str, int], graph: int = 0) -> None:
+    def signature(
+        self, key: str, inputs: dict[str, int], outputs: dict[str, int], graph: int = 0
+    ) -> None:
         def entries(named: dict[str, int]) -> list[Any]:
             maps = []
             for name, index in named.items():

@@ -216,7 +216,10 @@ def _set(target: Any, name: str, value: Any) -> None:
         (lambda m: _set(m, "buffers", []), "no buffers"),
         (lambda m: _set(m.subgraphs[0].tensors[1], "buffer", 999), "buffer that does not exist"),
         (lambda m: _set(m.subgraphs[1].tensors[1], "buffer", 999), "buffer that does not exist"),
-        (lambda m: _set(m.subgraphs[0].operators[0], "opcodeIndex", 9), "operator code that does not"),
+        (
+            lambda m: _set(m.subgraphs[0].operators[0], "opcodeIndex", 9),
+            "operator code that does not",
+        ),
         (
             lambda m: _set(m.subgraphs[0].operators[0], "inputs", np.array([0, 77], np.int32)),
             "operator points to a tensor that does not exist",
@@ -229,7 +232,10 @@ def _set(target: Any, name: str, value: Any) -> None:
         (lambda m: _set(m.subgraphs[0], "outputs", np.array([50], np.int32)), "input or output"),
         (lambda m: _set(m.metadata[0], "buffer", 77), "metadata entry points"),
         (lambda m: _set(m.signatureDefs[0], "subgraphIndex", 2), "signature points to a subgraph"),
-        (lambda m: _set(m.signatureDefs[0].inputs[0], "tensorIndex", 77), "signature points to a tensor"),
+        (
+            lambda m: _set(m.signatureDefs[0].inputs[0], "tensorIndex", 77),
+            "signature points to a tensor",
+        ),
         (lambda m: _set(m.buffers[1], "offset", 4096), "outside the flatbuffer"),
         (lambda m: _set(m.buffers[1], "size", 4096), "outside the flatbuffer"),
         (

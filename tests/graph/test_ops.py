@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -74,14 +73,36 @@ def test_damaged_options_raise_nothing_but_model_errors() -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
 @pytest.mark.parametrize("codebooks", ["per_subspace", "shared", "per_group"])
-@pytest.mark.parametrize(("channels", "groups", "d"), [(12, 1, 4), (12, 3, 3), (10, 2, 4), (6, 1, 8)])
+@pytest.mark.parametrize(
+    ("channels", "groups", "d"), [(12, 1, 4), (12, 3, 3), (10, 2, 4), (6, 1, 8)]
+)
 def test_decoding(dtype: str, codebooks: str, channels: int, groups: int, d: int) -> None:
-    layer = Layer("l", "conv", 0, 0, 0, 0, 0, None, (3, 2), groups=groups, in_channels=channels, out_channels=6)
+    layer = Layer(
+        "l",
+        "conv",
+        0,
+        0,
+        0,
+        0,
+        0,
+        None,
+        (3, 2),
+        groups=groups,
+        in_channels=channels,
+        out_channels=6,
+    )
     q = random_constants(layer, d=d, K=5, codebooks=codebooks, dtype=dtype)
-    np.testing.assert_array_equal(decode_weights(q, channels, groups), slow_decode(q, channels, groups))
+    np.testing.assert_array_equal(
+        decode_weights(q, channels, groups), slow_decode(q, channels, groups)
+    )
 
 
 def test_sizes_are_those_of_the_constants() -> None:
     layer = Layer("l", "conv", 0, 0, 0, 0, 0, 1, (3, 3), in_channels=10, out_channels=7)
     q = random_constants(layer, d=4, K=20, dtype="float16", scale=True)
-    assert q.sizes() == {"codebooks": 3 * 20 * 4 * 2, "codes": 3 * -(-63 * 5 // 8), "bias": 28, "scale": 28}
+    assert q.sizes() == {
+        "codebooks": 3 * 20 * 4 * 2,
+        "codes": 3 * -(-63 * 5 // 8),
+        "bias": 28,
+        "scale": 28,
+    }
