@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from .model import Model, indices, is_custom, operators
 from .names import layer_names
-from .ops import ACTIVATIONS, MAX_PAD
+from .ops import ACTIVATIONS, MAX_OPTION
 from .schema import BuiltinOperator, TensorType, schema
 
 FloatArray = NDArray[np.float32]
@@ -269,6 +269,9 @@ def _obstacle(model: Model, layer: Layer, producers: dict[int, int]) -> str | No
         return "its weights are in a shuffled format"
     if layer.activation not in ACTIVATIONS:
         return f"fused activation number {layer.activation} is not supported"
+    sizes = (layer.in_channels, layer.out_channels, *layer.kernel, *layer.stride, *layer.dilation)
+    if max(sizes) > MAX_OPTION:
+        return f"a size of {max(sizes)}, beyond the limit {MAX_OPTION} of the custom ops"
     if any(tensors[t].type != TensorType.FLOAT32 for t in (layer.input, layer.output)):
         return "its input or output is not float32"
     if tensors[layer.weights].sparsity is not None:
@@ -299,7 +302,7 @@ def _foldable_pad(
     if constant is None or constant.shape != (4, 2) or len(model.shape(source)) != 4:
         return {}
     values = constant.astype(np.int64)
-    if values[[0, 3]].any() or values.min() < 0 or values.max() > MAX_PAD:
+    if values[[0, 3]].any() or values.min() < 0 or values.max() > MAX_OPTION:
         return {}
     if model.subgraph.tensors[source].type != TensorType.FLOAT32:
         return {}

@@ -1,7 +1,7 @@
 """The Python half of the op contract: options, tensors and limits of QConv and QFC.
 
 The C++ half is ``custom_ops/tflite/options.cc``; golden bytes in
-``custom_ops/tests/golden/options.json`` tie the two.
+``custom_ops/tests/golden/options.txt`` tie the two.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ OP_VERSION = 1
 PADDING = {"SAME": 0, "VALID": 1, "EXPLICIT": 2}
 # Fused activations that the ops know: NONE, RELU, RELU_N1_TO_1, RELU6.
 ACTIVATIONS = (0, 1, 2, 3)
-MAX_PAD = 1 << 16
+# Limit of every option; no network comes near, and products of two stay inside 64 bits.
+MAX_OPTION = 1 << 20
 CONV_KEYS = (
     "version", "bits", "activation", "in_channels", "out_channels", "kernel_h", "kernel_w",
     "stride_h", "stride_w", "dilation_h", "dilation_w", "groups", "padding",

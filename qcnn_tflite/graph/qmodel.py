@@ -22,7 +22,7 @@ from .ops import (
     ACTIVATIONS,
     CONV_KEYS,
     FC_KEYS,
-    MAX_PAD,
+    MAX_OPTION,
     PADDING,
     QuantizedLayer,
     decode_options,
@@ -30,8 +30,6 @@ from .ops import (
 )
 from .rewrite import add_explicit_pad
 from .schema import BuiltinOperator, BuiltinOptions, TensorType, schema
-
-_MAX_CHANNELS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _check_options(o: dict[str, int], op: str) -> None:
     expect(1 <= o["bits"] <= 8, f"bits from 1 to 8, got {o['bits']}")
     expect(o["activation"] in ACTIVATIONS, f"activation 0 to 3, got {o['activation']}")
     for key in ("in_channels", "out_channels"):
-        expect(1 <= o[key] <= _MAX_CHANNELS, f"{key} from 1 to {_MAX_CHANNELS}, got {o[key]}")
+        expect(1 <= o[key] <= MAX_OPTION, f"{key} from 1 to {MAX_OPTION}, got {o[key]}")
     if op == "QFC":
         expect(o["keep_num_dims"] in (0, 1), f"keep_num_dims 0 or 1, got {o['keep_num_dims']}")
         return
@@ -148,7 +146,7 @@ def _check_options(o: dict[str, int], op: str) -> None:
         "dilation_w",
         "groups",
     ):
-        expect(1 <= o[key] <= _MAX_CHANNELS, f"{key} of at least 1, got {o[key]}")
+        expect(1 <= o[key] <= MAX_OPTION, f"{key} from 1 to {MAX_OPTION}, got {o[key]}")
     expect(
         o["in_channels"] % o["groups"] == 0 and o["out_channels"] % o["groups"] == 0,
         f"channels that divide into {o['groups']} groups, got {o['in_channels']} and "
@@ -156,7 +154,7 @@ def _check_options(o: dict[str, int], op: str) -> None:
     )
     expect(o["padding"] in PADDING.values(), f"padding 0 to 2, got {o['padding']}")
     pads = [o[f"pad_{side}"] for side in ("top", "bottom", "left", "right")]
-    expect(min(pads) >= 0 and max(pads) <= MAX_PAD, f"pads from 0 to {MAX_PAD}, got {pads}")
+    expect(min(pads) >= 0 and max(pads) <= MAX_OPTION, f"pads from 0 to {MAX_OPTION}, got {pads}")
     expect(
         o["padding"] == PADDING["EXPLICIT"] or not any(pads),
         f"no pads but EXPLICIT ones, got {pads}",

@@ -158,6 +158,11 @@ def _tanh(g: Graph, x: int) -> int:
     return g.conv(x, g.tensor("w", data=weights((6, 1, 1, 4))), None, (1, 8, 8, 6), activation=4)
 
 
+def _huge_dilation(g: Graph, x: int) -> int:
+    w = g.tensor("w", data=weights((6, 1, 1, 4)))
+    return g.conv(x, w, None, (1, 8, 8, 6), dilation=(1 << 24, 1))
+
+
 def _shuffled(g: Graph, x: int) -> int:
     y = g.fc(x, g.tensor("w", data=weights((6, 4))), None, (64, 6))
     g.subgraph.operators[-1].builtinOptions.weightsFormat = 1
@@ -203,6 +208,7 @@ def _transposed(g: Graph, x: int) -> int:
         (_computed, "weights are computed"),
         (_computed_bias, "bias is computed"),
         (_tanh, "activation number 4"),
+        (_huge_dilation, "a size of 16777216, beyond the limit"),
         (_shuffled, "shuffled"),
         (_sparse, "sparse"),
         (_float16_graph, "not float32"),

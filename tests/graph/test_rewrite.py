@@ -81,8 +81,9 @@ def test_the_file_is_as_the_contract_says() -> None:
     np.testing.assert_array_equal(out.constant(conv.inputs[4]), q["conv"].scale)
     assert flexbuffers.Loads(bytes(conv.customOptions)) == {
         "version": 1, "bits": 4, "activation": 1, "in_channels": 4, "out_channels": 6,
-        "kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1, "dilation_h": 1, "dilation_w": 1,
-        "groups": 1, "padding": 1, "pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0,
+        "kernel_h": 3, "kernel_w": 3, "stride_h": 1, "stride_w": 1,
+        "dilation_h": 1, "dilation_w": 1, "groups": 1, "padding": 1,
+        "pad_top": 0, "pad_bottom": 0, "pad_left": 0, "pad_right": 0,
     }  # fmt: skip
     assert flexbuffers.Loads(bytes(fc.customOptions)) == {
         "version": 1, "bits": 4, "activation": 0, "in_channels": 216, "out_channels": 5,
