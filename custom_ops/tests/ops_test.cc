@@ -1,0 +1,342 @@
+// The op glue through a stand-in host: what Prepare accepts and refuses, and what Invoke answers.
+#include "tflite/ops.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "qcnn/qcnn_ops.h"
+#include "random_layer.h"
+
+namespace qcnn {
+namespace {
+
+// Memory of exactly the size asked for, so that a sanitizer sees every read behind it.
+class Host {
+ public:
+  std::string error;  // all that was reported
+
+  Host() {
+    context_.ReportError = report;
+    context_.ResizeTensor = [](TfLiteContext* context, TfLiteTensor* tensor, TfLiteIntArray* dims) {
+      auto* host = static_cast<Host*>(context->impl_);
+      size_t bytes = 4;
+      for (int i = 0; i < dims->size; ++i) bytes *= static_cast<size_t>(dims->data[i]);
+      host->set(static_cast<int>(tensor - host->tensors_.data()),
+                std::vector<int>(dims->data, dims->data + dims->size),
+                std::vector<uint8_t>(bytes), kTfLiteFloat32, tensor->allocation_type);
+      std::free(dims);
+      return kTfLiteOk;
+    };
+    context_.impl_ = this;
+    context_.recommended_num_threads = 1;
+    tensors_.resize(6);
+    refresh();
+  }
+  ~Host() {
+    for (TfLiteTensor& tensor : tensors_) release(&tensor);
+  }
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  void set(int index, const std::vector<int>& shape, const std::vector<uint8_t>& bytes,
+           TfLiteType type, TfLiteAllocationType allocation) {
+    TfLiteTensor& tensor = tensors_[static_cast<size_t>(index)];
+    release(&tensor);
+    tensor.dims = static_cast<TfLiteIntArray*>(std::malloc(sizeof(int) * (1 + shape.size())));
+    tensor.dims->size = static_cast<int>(shape.size());
+    std::copy(shape.begin(), shape.end(), tensor.dims->data);
+    tensor.data = std::malloc(bytes.size());
+    std::memcpy(tensor.data, bytes.data(), bytes.size());
+    tensor.bytes = bytes.size();
+    tensor.type = type;
+    tensor.allocation_type = allocation;
+    tensor.name = "layer/codes";
+  }
+  template <typename T>
+  void constant(int index, const std::vector<int>& shape, const std::vector<T>& values,
+                TfLiteType type) {
+    std::vector<uint8_t> bytes(values.size() * sizeof(T));
+    std::memcpy(bytes.data(), values.data(), bytes.size());
+    set(index, shape, bytes, type, kTfLiteMmapRo);
+  }
+  void input(const std::vector<int>& shape, const std::vector<float>& values) {
+    constant(0, shape, values, kTfLiteFloat32);
+    tensors_[0].allocation_type = kTfLiteArenaRw;
+  }
+
+  TfLiteTensor& operator[](int index) { return tensors_[static_cast<size_t>(index)]; }
+  TfLiteContext* context() { return &context_; }
+  void refresh() {
+    context_.tensors = tensors_.data();
+    context_.tensors_size = tensors_.size();
+  }
+
+
+
+ private:
+  static void report(TfLiteContext* context, const char* format, ...) {
+    char text[512];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    static_cast<Host*>(context->impl_)->error += text;
+  }
+  static void release(TfLiteTensor* tensor) {
+    std::free(tensor->dims);
+    std::free(tensor->data);
+    tensor->dims = nullptr;
+    tensor->data = nullptr;
+  }
+  TfLiteContext context_ = {};
+  std::vector<TfLiteTensor> tensors_;
+};
+
+std::map<std::string, std::vector<uint8_t>> golden_options() {
+  std::map<std::string, std::vector<uint8_t>> all;
+  std::ifstream file(QCNN_TEST_DIR "/golden/options.txt");
+  std::string line;
+  while (std::getline(file, line)) {
+    std::istringstream words(line);
+    std::string op, hex;
+    words >> op >> hex;
+    if (all.count(op) || (op != "QConv" && op != "QFC")) continue;
+    for (size_t i = 0; i + 1 < hex.size(); i += 2) {
+      all[op].push_back(static_cast<uint8_t>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    }
+  }
+  return all;
+}
+
+// The first QFC of golden/options.txt: 10 inputs, 6 outputs, 3 bits, RELU, keep_num_dims 0; d = 4.
+class Fc : public testing::Test {
+ protected:
+  Fc() {
+    std::mt19937 random(5);
+    codes = random_codes(&random, {10, 6, 1, 1, 7, 4, 1, true, true});
+    // The last subspace has 2 of 4 channels; what stands behind them must not matter.
+    std::vector<uint8_t> packed(3 * 3, 0);  // 6 codes of 3 bits: 18 bits in 3 bytes a row
+    for (size_t i = 0; i < codes.codes.size(); ++i) {
+      for (size_t b = 0; b < 3; ++b) {
+        const size_t at = i % 6 * 3 + b;
+        if (codes.codes[i] >> b & 1) packed[i / 6 * 3 + at / 8] |= uint8_t(1u << at % 8);
+      }
+    }
+    host.constant(1, {3, 7, 4}, codes.codebooks, kTfLiteFloat32);
+    host.constant(2, {3, 3}, packed, kTfLiteUInt8);
+    host.constant(3, {6}, codes.bias, kTfLiteFloat32);
+    host.constant(4, {6}, codes.scale, kTfLiteFloat32);
+    values = random_floats(&random, 20);
+    host.input({2, 10}, values);
+    host.set(5, {1}, std::vector<uint8_t>(4), kTfLiteFloat32, kTfLiteArenaRw);
+    options = golden_options().at("QFC");
+  }
+
+  TfLiteStatus prepare() {
+    op.reset(new Op(OpKind::kFc, select_kernel("auto"), options.data(), options.size()));
+    return op->prepare(host.context(), inputs, {5});
+  }
+  void expect_refused(const char* part) {
+    EXPECT_EQ(prepare(), kTfLiteError);
+    EXPECT_NE(host.error.find(part), std::string::npos) << host.error;
+    EXPECT_EQ(host.error.back(), '.');
+  }
+
+  Host host;
+  Codes codes;
+  std::vector<float> values;
+  std::vector<uint8_t> options;
+  std::vector<int> inputs = {0, 1, 2, 3, 4};
+  std::unique_ptr<Op> op;
+};
+
+TEST_F(Fc, AnswersAsTheDecodedWeights) {
+  ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
+  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values);
+  ASSERT_EQ(host[5].bytes, expected.size() * 4);
+  EXPECT_EQ(host[5].dims->size, 2);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_NEAR(static_cast<float*>(host[5].data)[i], expected[i], 1e-4);
+  }
+}
+
+TEST_F(Fc, FollowsAResizedInput) {
+  ASSERT_EQ(prepare(), kTfLiteOk);
+  const auto more = std::vector<float>(50, 1.0f);
+  host.input({5, 10}, more);
+  ASSERT_EQ(op->prepare(host.context(), inputs, {5}), kTfLiteOk);
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
+  EXPECT_EQ(host[5].dims->data[0], 5);
+}
+
+TEST_F(Fc, AnInputOfUnknownShapeIsPlannedInInvoke) {
+  host[0].allocation_type = kTfLiteDynamic;
+  std::free(host[5].data);
+  host[5].data = nullptr;
+  ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+  EXPECT_EQ(host[5].allocation_type, kTfLiteDynamic);
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk) << host.error;
+  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values);
+  EXPECT_NEAR(static_cast<float*>(host[5].data)[3], expected[3], 1e-4);
+}
+
+TEST_F(Fc, BiasAndScaleMayBeAbsent) {
+  inputs = {0, 1, 2, -1, -1};
+  ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+  codes.bias.clear();
+  codes.scale.clear();
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
+  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values);
+  EXPECT_NEAR(static_cast<float*>(host[5].data)[7], expected[7], 1e-4);
+}
+
+TEST_F(Fc, TooFewInputs) {
+  inputs = {0, 1, 2};
+  expect_refused("expected five inputs");
+}
+TEST_F(Fc, TensorsThatDoNotExist) {
+  inputs = {0, 1, 99, 3, 4};
+  expect_refused("does not exist");
+  host.error.clear();
+  inputs = {0, -1, 2, 3, 4};
+  expect_refused("does not exist");
+}
+TEST_F(Fc, CodesThatAreNoConstant) {
+  host[2].allocation_type = kTfLiteArenaRw;
+  expect_refused("not a constant");
+}
+TEST_F(Fc, ConstantsWithoutMemory) {
+  std::free(host[1].data);
+  host[1].data = nullptr;
+  expect_refused("not a constant");
+}
+TEST_F(Fc, FewerBytesThanTheShapeSays) {
+  host.constant(1, {3, 7, 4}, std::vector<float>(83), kTfLiteFloat32);
+  expect_refused("not what their shape says");
+}
+TEST_F(Fc, AShapeThatOverflows) {
+  host[1].dims->data[0] = std::numeric_limits<int>::max();
+  host[1].dims->data[2] = std::numeric_limits<int>::max();
+  expect_refused("not what their shape says");
+}
+TEST_F(Fc, NegativeAndZeroDimensions) {
+  host[2].dims->data[0] = -3;
+  expect_refused("not what their shape says");
+  host.error.clear();
+  host[2].dims->data[0] = 0;
+  expect_refused("not what their shape says");
+}
+TEST_F(Fc, CodebooksOfAnotherType) {
+  host[1].type = kTfLiteInt32;
+  expect_refused("float32, float16 or int8");
+}
+TEST_F(Fc, Int8CodebooksWithoutScales) {
+  host.constant(1, {3, 7, 4}, std::vector<int8_t>(84, 1), kTfLiteInt8);
+  expect_refused("positive scale");
+}
+TEST_F(Fc, AWrongNumberOfCodebooks) {
+  host.constant(1, {2, 7, 4}, std::vector<float>(56), kTfLiteFloat32);
+  expect_refused("codebooks, got 2");
+}
+TEST_F(Fc, CodewordsThatDoNotFitTheBits) {
+  host.constant(1, {3, 9, 4}, std::vector<float>(108), kTfLiteFloat32);
+  expect_refused("do not fit codes of 3 bits");
+}
+TEST_F(Fc, NanAndInfinityInConstants) {
+  auto damaged = codes.codebooks;
+  damaged[40] = std::numeric_limits<float>::quiet_NaN();
+  host.constant(1, {3, 7, 4}, damaged, kTfLiteFloat32);
+  expect_refused("NaN or infinite");
+  host.error.clear();
+  host.constant(1, {3, 7, 4}, codes.codebooks, kTfLiteFloat32);
+  auto bias = codes.bias;
+  bias[5] = std::numeric_limits<float>::infinity();
+  host.constant(3, {6}, bias, kTfLiteFloat32);
+  expect_refused("NaN or infinite");
+}
+TEST_F(Fc, ABiasOfAnotherLength) {
+  host.constant(3, {5}, std::vector<float>(5), kTfLiteFloat32);
+  expect_refused("expected 6 float32 values of bias");
+}
+TEST_F(Fc, CodesBehindTheCodebook) {
+  static_cast<uint8_t*>(host[2].data)[4] = 0xff;
+  expect_refused("behind its codebook");
+}
+TEST_F(Fc, TailBits) {
+  static_cast<uint8_t*>(host[2].data)[2] |= 0x80;
+  expect_refused("behind the last code");
+}
+TEST_F(Fc, AnInputThatDoesNotDivide) {
+  host.input({3, 7}, std::vector<float>(21));
+  expect_refused("expected an input of 10 values a row");
+}
+TEST_F(Fc, AnEmptyInput) {
+  host[0].dims->data[0] = 0;
+  expect_refused("empty");
+}
+TEST_F(Fc, AnInputOfAnotherType) {
+  host[0].type = kTfLiteInt8;
+  expect_refused("float32");
+}
+TEST_F(Fc, NoOptions) {
+  options.clear();
+  expect_refused("FlexBuffers map");
+}
+
+TEST(Delegate, KnowsItsKernels) {
+  TfLiteDelegate* delegate = qcnn_delegate_create("reference");
+  ASSERT_NE(delegate, nullptr);
+  EXPECT_EQ(delegate->flags & kTfLiteDelegateFlagsAllowDynamicTensors, 1);
+  qcnn_delegate_delete(delegate);
+  EXPECT_EQ(qcnn_delegate_create("no such kernel"), nullptr);
+}
+
+extern "C" TfLiteDelegate* tflite_plugin_create_delegate(const char* const*, const char* const*,
+                                                         size_t, void (*)(const char*));
+extern "C" void tflite_plugin_destroy_delegate(TfLiteDelegate*);
+
+std::string reported;
+
+TEST(Delegate, UnknownOptionsAreRefusedWithASentence) {
+  const char* keys[] = {"kernels"};
+  const char* values[] = {"auto"};
+  const auto report = [](const char* message) { reported = message; };
+  EXPECT_EQ(tflite_plugin_create_delegate(keys, values, 1, report), nullptr);
+  EXPECT_NE(reported.find("no option 'kernels'"), std::string::npos);
+  keys[0] = "kernel";
+  values[0] = "fastest";
+  EXPECT_EQ(tflite_plugin_create_delegate(keys, values, 1, report), nullptr);
+  EXPECT_NE(reported.find("no kernel 'fastest'"), std::string::npos);
+  TfLiteDelegate* delegate = tflite_plugin_create_delegate(nullptr, nullptr, 0, nullptr);
+  EXPECT_NE(delegate, nullptr);
+  tflite_plugin_destroy_delegate(delegate);
+}
+
+TEST(Registration, AddsBothOps) {
+  static std::vector<std::string> names;
+  const auto add = [](void*, const char* name, const void* registration, int32_t low, int32_t high) {
+    names.push_back(name);
+    EXPECT_NE(static_cast<const TfLiteRegistration*>(registration)->prepare, nullptr);
+    EXPECT_EQ(low, 1);
+    EXPECT_EQ(high, 1);
+  };
+  int options = 0;
+  EXPECT_EQ(qcnn_register_ops_with(add, &options, 0), QCNN_OK);
+  EXPECT_EQ(names, (std::vector<std::string>{"QConv", "QFC"}));
+  EXPECT_EQ(qcnn_register_ops_with(add, &options, 1), QCNN_INVALID_ARGUMENT);
+  EXPECT_EQ(qcnn_register_ops_with(nullptr, &options, 0), QCNN_INVALID_ARGUMENT);
+}
+
+}  // namespace
+}  // namespace qcnn
