@@ -40,7 +40,9 @@ def add_buffer(model: Model, values: NDArray[Any] | bytes) -> int:
         raw = np.frombuffer(values, np.uint8)
     else:
         raw = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-    model.schema.buffers.append(BufferT(data=raw))
+    buffer = BufferT()
+    buffer.data = raw
+    model.schema.buffers.append(buffer)
     return len(model.schema.buffers) - 1
 
 
@@ -122,3 +124,23 @@ def drop_unused_buffers(model: Model, before: Model) -> None:
 
     for b in referenced(before) - referenced(model):
         model.schema.buffers[b] = BufferT()
+
+
+def drop_unused_operator_codes(model: Model) -> None:
+    """Remove operator codes without an operator, and renumber.
+
+    A runtime looks every code up when it loads the file: an old one would refuse a model for the
+    version of a convolution that is no longer in it.
+    """
+    used = sorted({op.opcodeIndex for g in model.schema.subgraphs for op in operators(g)})
+    number = {old: new for new, old in enumerate(used)}
+    for i, graph in enumerate(model.schema.subgraphs):
+        changed = []
+        for op in operators(graph):
+            renumbered = copy.copy(op)
+            renumbered.opcodeIndex = number[op.opcodeIndex]
+            changed.append(renumbered)
+        graph = copy.copy(graph)
+        graph.operators = changed
+        model.schema.subgraphs[i] = graph
+    model.schema.operatorCodes = [model.schema.operatorCodes[i] for i in used]

@@ -173,7 +173,8 @@ class _AlignedBuffer(BufferT):  # type: ignore[misc]
     """
 
     def __init__(self, buffer: Any) -> None:
-        super().__init__(buffer.data, buffer.offset, buffer.size)
+        super().__init__()  # the constructor of older schemas takes no arguments
+        self.data = buffer.data
 
     def Pack(self, builder: Any) -> int:
         vector = None
