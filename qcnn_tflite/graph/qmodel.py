@@ -11,6 +11,7 @@ from ..errors import ModelError
 from .codes import code_bits, unpack_codes
 from .edit import (
     drop_unused_buffers,
+    drop_unused_operator_codes,
     editable_copy,
     new_operator,
     operator_code,
@@ -104,6 +105,7 @@ def decoded_float_model(data: bytes) -> bytes:
     out.subgraph.operators = operators
     release_constants(out, released)
     drop_unused_buffers(out, model)
+    drop_unused_operator_codes(out)
     return out.to_bytes()
 
 

@@ -15,6 +15,7 @@ from .edit import (
     add_tensor,
     drop_operators,
     drop_unused_buffers,
+    drop_unused_operator_codes,
     editable_copy,
     new_operator,
     operator_code,
@@ -80,6 +81,7 @@ def rewrite(
     release_constants(out, released | {t for layer in layers.values() for t in _constants(layer)})
     write_metadata(out, metadata, mean_image)
     drop_unused_buffers(out, model)
+    drop_unused_operator_codes(out)
     return out.to_bytes()
 
 
