@@ -21,7 +21,7 @@ def find_backend(name: str | None = None) -> tuple[str, Any]:
     Parameters
     ----------
     name : {"ai_edge_litert", "tensorflow", "tflite_runtime"}, optional
-        Default: the first that is installed.
+        Default: the first that is installed. Hyphens are as good as underscores.
 
     Returns
     -------
@@ -34,8 +34,11 @@ def find_backend(name: str | None = None) -> tuple[str, Any]:
     RuntimeMissingError
         If it is not installed, or none is.
     """
+    name = name and name.replace("-", "_")
     if name is not None and name not in BACKENDS:
-        raise RuntimeMissingError(f"there is no backend {name!r}; choose one of {', '.join(BACKENDS)}")
+        raise RuntimeMissingError(
+            f"there is no backend {name!r}; choose one of {', '.join(BACKENDS)}"
+        )
     failures = []
     for candidate in [name] if name else BACKENDS:
         try:
