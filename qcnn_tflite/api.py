@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from . import models
 from .calibration.images import load_calibration
+from .calibration.preprocessing import Preprocessing
 from .config import Config
 from .files import check_output, write_atomically
 from .graph import (
@@ -69,6 +70,7 @@ def convert(
     weights: str | os.PathLike[str] | None = None,
     config: Config | str | os.PathLike[str] | Mapping[str, Any] = "paper",
     calibration: Any = None,
+    preprocessing: Preprocessing | None = None,
     float_output: str | os.PathLike[str] | None = None,
     seed: int = 0,
     jobs: int | None = None,
@@ -91,6 +93,9 @@ def convert(
     calibration : path, ndarray or iterable, optional
         A folder of images, an `.npy` or `.npz` file, or arrays as the network takes them. A few
         hundred unlabelled images are enough; without any, the weights alone are approximated.
+    preprocessing : Preprocessing, optional
+        How images become the network's input, where the model does not know it (or knows it wrong);
+        it is stored in the converted model for every later use.
     float_output : path, optional
         Where to write the float `.tflite` twin.
     seed : int, default=0
@@ -116,13 +121,13 @@ def convert(
         if path is not None:
             check_output(path, overwrite=overwrite)
     source = models.load_float(model, weights=weights, seed=seed)
+    if preprocessing is not None:
+        source = replace(source, preprocessing=preprocessing)
     if settings.name == "paper" and source.name == "vgg16":
         settings = replace(settings, conv=replace(settings.conv, d=6))  # as published
     graph = read_model(source.data)
     check_convertible(graph)
-    planned, kept = plan_layers(
-        find_layers(graph), settings, scales=settings.learning.fc_scale > 0
-    )
+    planned, kept = plan_layers(find_layers(graph), settings, scales=settings.learning.fc_scale > 0)
     if calibration is None:
         learned = learn_without_images(
             graph, planned, settings.learning, seed=seed, jobs=jobs, progress=progress

@@ -106,7 +106,9 @@ class LearningConfig:
             try:
                 numbers = tuple(float(v) for v in values)
             except (TypeError, ValueError):
-                raise ConfigError(f"{name} must be a list of numbers above 0, got {values!r}") from None
+                raise ConfigError(
+                    f"{name} must be a list of numbers above 0, got {values!r}"
+                ) from None
             if not all(v > 0 for v in numbers):
                 raise ConfigError(f"{name} must be a list of numbers above 0, got {values!r}")
             object.__setattr__(self, name, numbers)
@@ -294,7 +296,9 @@ def _expect_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
         raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
-def _preset(name: str, conv: LayerConfig, conv1x1: LayerConfig, fc: LayerConfig, last: LayerConfig) -> Config:
+def _preset(
+    name: str, conv: LayerConfig, conv1x1: LayerConfig, fc: LayerConfig, last: LayerConfig
+) -> Config:
     return Config(name=name, conv=conv, conv1x1=conv1x1, fc=fc, last_fc=last)
 
 

@@ -30,7 +30,9 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Pa
         )
     folder = path.parent
     if not folder.is_dir():
-        raise OutputError(f"the folder {folder} of the output {path.name} does not exist; create it first")
+        raise OutputError(
+            f"the folder {folder} of the output {path.name} does not exist; create it first"
+        )
     if not os.access(folder, os.W_OK):
         raise OutputError(f"the folder {folder} is read-only; choose another place for {path.name}")
     return path

@@ -144,11 +144,8 @@ class PairedNetwork:
         relevant = {i: r for i, r in replaced.items() if self._op <= i < op}
         float_run = quantized_run = None
         if computed:
-            make = lambda r: _Runner(  # noqa: E731
-                self._model, inputs, computed, self._op, op, r, self._batch, self._threads
-            )
-            float_run = make({})
-            quantized_run = make(relevant) if relevant else float_run
+            float_run = self._runner(inputs, computed, op, {})
+            quantized_run = self._runner(inputs, computed, op, relevant) if relevant else float_run
         for images, given_float, given_quantized in self._batches(inputs):
             apart = any(a is not b for a, b in zip(given_float, given_quantized, strict=True))
             values = dict(zip(inputs, given_float, strict=True))
@@ -223,10 +220,19 @@ class PairedNetwork:
                 )
             yield images, floats, quantized
 
+    def _runner(
+        self, inputs: list[int], outputs: list[int], op: int, replaced: Replacements
+    ) -> _Runner:
+        return _Runner(
+            self._model, inputs, outputs, self._op, op, replaced, self._batch, self._threads
+        )
+
     def _run(self, run: _Runner, values: list[FloatArray]) -> list[FloatArray]:
         n = len(values[0])
         if n < self._batch:  # the last batch is filled up and cut again
-            values = [np.concatenate([v, np.repeat(v[-1:], self._batch - n, axis=0)]) for v in values]
+            values = [
+                np.concatenate([v, np.repeat(v[-1:], self._batch - n, axis=0)]) for v in values
+            ]
         return [out[:n] for out in run(values)]
 
 

@@ -62,8 +62,9 @@ def compensate(objectives: list[Objective], code: ProductCode, *, refinements: i
             m = int(order[index])
             first = index * per_subspace
             if refinements and len(code.codebooks) > 1:
-                _refine_subspace(code, m, first, batch.start, factors, ideals, carried, mask[m],
-                                 refinements)
+                _refine_subspace(
+                    code, m, first, batch.start, factors, ideals, carried, mask[m], refinements
+                )
             for g in range(layout.groups):
                 codebook = code.codebooks[code.owner[g, m]]
                 for p in range(layout.P - 1, -1, -1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +52,9 @@ class Recipe:
 
     d: int
     K: int
-    codebooks: Literal["per_subspace", "shared", "per_group"] = "per_subspace"
+    codebooks: str = "per_subspace"
     output_scale: bool = False
-    codebook_dtype: Literal["float32", "float16", "int8"] = "float32"
+    codebook_dtype: str = "float32"
     gram_init: bool = True
     sequential: bool = True
     sweeps: int = 3
@@ -257,7 +256,9 @@ def _initial(
         norms = np.sqrt(np.square(matrices).mean(axis=1))
         scale[norms > 0] = norms[norms > 0]
     count = {"shared": 1, "per_subspace": M, "per_group": G * M}[recipe.codebooks]
-    K = min(recipe.K, {"shared": G * M, "per_subspace": G, "per_group": 1}[recipe.codebooks] * P * C)
+    K = min(
+        recipe.K, {"shared": G * M, "per_subspace": G, "per_group": 1}[recipe.codebooks] * P * C
+    )
     code = ProductCode(
         layout,
         np.zeros((count, K, d), np.float32),
@@ -272,7 +273,9 @@ def _initial(
         if layout.padded and len(members) > G and layout.M > 1:
             # A shared codebook is not fitted to the half-empty blocks of the last subspace.
             members = members[members[:, 1] < M - 1]
-        points = np.concatenate([blocks[g, m].transpose(0, 2, 1).reshape(-1, d) for g, m in members])
+        points = np.concatenate(
+            [blocks[g, m].transpose(0, 2, 1).reshape(-1, d) for g, m in members]
+        )
         weights = np.concatenate([weight[g].ravel() for g, _ in members])
         metric = None
         if metrics is not None:
@@ -295,7 +298,8 @@ def _subspace_metrics(objectives: list[Objective], layout: BlockLayout) -> Float
             for p in range(layout.P):
                 block = slice(p * layout.d, (p + 1) * layout.d)
                 out[g, m] += metric[block, block]
-    return out / layout.P
+    out /= layout.P
+    return out
 
 
 def _assign(code: ProductCode, g: int, matrix: FloatArray, metrics: FloatArray | None) -> None:

@@ -157,7 +157,7 @@ class StatisticsBuilder:
 
     def finish(self) -> ResponseStatistics:
         """Centre what was added. The builder is used up."""
-        groups, rows, outputs = self._shape
+        groups, rows, _ = self._shape
         if self._input_shift is None or self._target_shift is None:
             raise ValueError("no samples were added")
         n = self._count
