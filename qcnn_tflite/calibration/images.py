@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -366,14 +367,17 @@ def _array_of(path: Path, name: str) -> NDArray[Any]:
             return array
     except DataError:
         raise
-    # numpy raises all of these on damaged files, AttributeError for an .npy that is named .npz.
+    # numpy raises all of these on damaged files; TypeError or (Python 3.10) AttributeError
+    # for an .npy that is named .npz.
     except (
         OSError,
         ValueError,
         EOFError,
+        TypeError,
         AttributeError,
         zipfile.BadZipFile,
         MemoryError,
+        zlib.error,
     ) as error:
         raise DataError(
             f"{path} is not an array file ({error}); save it with numpy.save"

@@ -70,7 +70,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.resize not in _RESIZES:
             raise ConfigError(f"resize: expected one of {', '.join(_RESIZES)}, got {self.resize!r}")
-        if self.channels not in _CHANNELS:
+        # A list from JSON is not hashable.
+        if self.channels not in tuple(_CHANNELS):
             raise ConfigError(
                 f"channels: expected one of {', '.join(_CHANNELS)}, got {self.channels!r}"
             )

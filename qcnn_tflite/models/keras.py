@@ -94,7 +94,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _scopes(model: Any) -> dict[str, str]:
-    """TensorFlow's name scopes of a Keras model's layers, to the layers' own paths.
+    """TensorFlow's name scopes of a Keras model's layers, to the layers' own paths in the model.
 
     Keras opens each layer's scope twice, to build it and to call it, so operators end up under a name
     that TensorFlow made unique: ``dense`` under ``dense_1``. That may be another layer's name.
@@ -110,12 +110,12 @@ def _scopes(model: Any) -> dict[str, str]:
         used.add(candidate.lower())
         return candidate
 
-    def visit(layer: Any, scope: str, path: str) -> None:
-        unique(f"{scope}{layer.name}")
-        inner = unique(f"{scope}{layer.name}")
-        scopes[inner] = path + layer.name
+    def visit(layer: Any, outer: str, path: str) -> None:
+        unique(outer + layer.name)
+        scope = unique(outer + layer.name)
+        scopes[scope] = path
         for child in getattr(layer, "layers", []):
-            visit(child, f"{inner}/", f"{path}{layer.name}/")
+            visit(child, f"{scope}/", f"{path}/{child.name}".lstrip("/"))
 
     visit(model, "", "")
     return scopes
@@ -124,20 +124,16 @@ def _scopes(model: Any) -> dict[str, str]:
 def _renamed(data: bytes, scopes: dict[str, str]) -> bytes:
     """The model with scopes replaced in the names of its tensors."""
     model = read_model(data)
-    changed = False
     for i, tensor in enumerate(model.subgraph.tensors):
-        name = model.tensor_name(i)
-        parts = [_rename(part, scopes) for part in name.split(";")]
-        if ";".join(parts) != name:
-            tensor.name = ";".join(parts).encode()
-            changed = True
-    return model.to_bytes() if changed else data
+        parts = model.tensor_name(i).split(";")
+        tensor.name = ";".join(_rename(part, scopes) for part in parts).encode()
+    return model.to_bytes()
 
 
 def _rename(name: str, scopes: dict[str, str]) -> str:
     pieces = name.split("/")
     for end in range(len(pieces) - 1, 0, -1):
-        scope = "/".join(pieces[:end])
-        if scope in scopes:
-            return "/".join([scopes[scope], *pieces[end:]])
+        path = scopes.get("/".join(pieces[:end]))
+        if path is not None:
+            return "/".join([*filter(None, [path]), *pieces[end:]])
     return name

@@ -7,6 +7,7 @@ import math
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,9 +126,10 @@ def random_weights(network: Network, seed: int) -> WeightArrays:
 
 def _npz_reader(path: Path) -> _Read:
     try:
-        archive = np.load(path, allow_pickle=False)
-        keys = {_plain(key): key for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+        with np.load(path, allow_pickle=False) as archive:
+            keys = {_plain(key): key for key in archive.files}
+    # TypeError or, on Python 3.10, AttributeError: a lone array, which is no archive.
+    except (OSError, ValueError, zipfile.BadZipFile, TypeError, AttributeError, EOFError) as error:
         raise ModelError(
             f"{path} is not an .npz file ({error}); save it with numpy.savez"
         ) from error
@@ -139,8 +141,9 @@ def _npz_reader(path: Path) -> _Read:
                 f"{path}: expected {layer}/{part}, the file holds {_some(sorted(keys))}"
             )
         try:
-            array: FloatArray = archive[key]
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+            with np.load(path, allow_pickle=False) as archive:
+                array: FloatArray = archive[key]
+        except (OSError, ValueError, zipfile.BadZipFile, EOFError, zlib.error) as error:
             raise ModelError(f"{path}: {key} cannot be read ({error})") from error
         return array
 
