@@ -9,14 +9,14 @@ from collections.abc import Sequence
 _OPERATIONS = {
     "add", "addv2", "biasadd", "bias_add", "conv2d", "convolution", "dequantize", "depthwise",
     "depthwiseconv2dnative", "fusedbatchnorm", "fusedbatchnormv", "identity", "matmul", "mul",
-    "relu", "relu_n1_to", "reshape", "sigmoid", "softmax", "squeeze", "tanh", "tensordot",
+    "relu", "relu_n1_to", "reshape", "sigmoid", "softmax", "squeeze", "tanh",
     "transpose",
 }  # fmt: skip
 # Names of variables and of what wraps them; they say nothing about the layer either.
 _VARIABLES = {
     "batch_norm", "batchnorm", "bn", "cast", "filter", "filters", "kernel", "kernels", "read",
     "readvariableop", "resource", "variable", "w", "weight", "weights", "weights_quant",
-    "fakequantwithminmaxvars",
+    "fakequantwithminmaxvars", "tensordot",
 }  # fmt: skip
 _ANONYMOUS = re.compile(
     r"(arith|tfl|std)\.|constant|const$|statefulpartitionedcall|partitionedcall|serving_default|"

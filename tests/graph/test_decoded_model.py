@@ -1,7 +1,7 @@
 """A rewritten model stands for the float model with decoded weights; checked by running both.
 
-`decoded_float_model` reads options and constants back from the file, so a wrong option, a code out
-of order or a lost bias shows here.
+Two ways to run it: `decoded_float_model` in the stock interpreter, and the native library. Both read
+options and constants back from the file, so a wrong option, a code out of order or a lost bias shows.
 """
 
 from __future__ import annotations
@@ -22,14 +22,40 @@ from graph_builders import (
     weights,
 )
 
-from qcnn_tflite.errors import ModelError
+from qcnn_tflite.errors import ModelError, RuntimeMissingError
 from qcnn_tflite.graph import decoded_float_model, find_layers, find_q_layers, read_model, rewrite
 from qcnn_tflite.graph.ops import encode_options
+from qcnn_tflite.runtime import Interpreter, library_path
 
+Answer = Callable[[bytes, np.ndarray], np.ndarray]
 Build = Callable[[Graph, int, np.ndarray, np.ndarray | None], int]
 
 
+def decoded(data: bytes, x: np.ndarray) -> np.ndarray:
+    return run(decoded_float_model(data), x)[0]
+
+
+def native(data: bytes, x: np.ndarray) -> np.ndarray:
+    interpreter = Interpreter(model_content=data, kernel="reference")
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+@pytest.fixture(params=[decoded, native])
+def answer(request: pytest.FixtureRequest) -> Answer:
+    """Runs a rewritten model of one input and one output."""
+    if request.param is native:
+        try:
+            library_path()
+        except RuntimeMissingError as error:
+            pytest.skip(str(error))
+    return request.param
+
+
 def check(
+    answer: Answer,
     build: Build,
     in_shape: tuple[int, ...],
     weight_shape: tuple[int, ...],
@@ -48,14 +74,14 @@ def check(
     model = read_model(make(weights(weight_shape), weights(weight_shape[:1]) if bias else None))
     (layer,) = find_layers(model)
     q = random_constants(layer, **options)
-    decoded = slow_decode(q, layer.in_channels, layer.groups).reshape(weight_shape)
+    oracle = slow_decode(q, layer.in_channels, layer.groups).reshape(weight_shape)
     oracle_bias = q.bias
     if q.bias is None and layer.kind != "fc":  # the stock CONV_2D refuses to go without
         oracle_bias = np.zeros(layer.out_channels, np.float32)
     written = rewrite(model, {layer.name: q})
     x = weights(in_shape, 7)
-    result = run(decoded_float_model(written), x)[0]
-    assert_close(result, run(make(decoded, oracle_bias), x)[0])
+    result = answer(written, x)
+    assert_close(result, run(make(oracle, oracle_bias), x)[0])
     assert np.ptp(result) > 0.1
     return written
 
@@ -78,6 +104,7 @@ def check(
     ],
 )
 def test_convolutions(
+    answer: Answer,
     batch: int,
     bias: bool,
     shape: tuple[int, ...],
@@ -107,16 +134,17 @@ def test_convolutions(
         )
 
     filters = (out, *kernel, shape[2] // groups)
-    check(build, (batch, *shape), filters, bias, d=d, K=7, scale=bias)
+    check(answer, build, (batch, *shape), filters, bias, d=d, K=7, scale=bias)
 
 
 @pytest.mark.parametrize("codebooks", ["per_subspace", "shared", "per_group"])
 @pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
-def test_codebooks(codebooks: str, dtype: str) -> None:
+def test_codebooks(answer: Answer, codebooks: str, dtype: str) -> None:
     def build(g: Graph, x: int, w: np.ndarray, b: np.ndarray | None) -> int:
         return g.conv(x, g.tensor("w", data=w), g.tensor("b", data=b), (1, 4, 4, 6))
 
     check(
+        answer,
         build,
         (1, 6, 6, 10),
         (6, 3, 3, 5),
@@ -130,11 +158,11 @@ def test_codebooks(codebooks: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("K", [1, 2, 3, 5, 9, 17, 33, 65, 129, 256])
-def test_every_width_of_codes(K: int) -> None:
+def test_every_width_of_codes(answer: Answer, K: int) -> None:
     def build(g: Graph, x: int, w: np.ndarray, b: np.ndarray | None) -> int:
         return g.fc(x, g.tensor("w", data=w), None, (2, 37))
 
-    check(build, (2, 10), (37, 10), False, d=4, K=K, scale=K == 1)
+    check(answer, build, (2, 10), (37, 10), False, d=4, K=K, scale=K == 1)
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -151,7 +179,12 @@ def test_every_width_of_codes(K: int) -> None:
     ],
 )
 def test_fully_connected(
-    bias: bool, activation: int, shape: tuple[int, ...], out: tuple[int, ...], keep: bool
+    answer: Answer,
+    bias: bool,
+    activation: int,
+    shape: tuple[int, ...],
+    out: tuple[int, ...],
+    keep: bool,
 ) -> None:
     def build(g: Graph, x: int, w: np.ndarray, b: np.ndarray | None) -> int:
         constant = None if b is None else g.tensor("b", data=b)
@@ -159,12 +192,14 @@ def test_fully_connected(
             x, g.tensor("w", data=w), constant, out, keep_num_dims=keep, activation=activation
         )
 
-    check(build, shape, (5, 12), bias, d=5, K=6, scale=True)
+    check(answer, build, shape, (5, 12), bias, d=5, K=6, scale=True)
 
 
 @pytest.mark.parametrize("stride", [(1, 1), (2, 3)])
 @pytest.mark.parametrize("pads", [(1, 1, 1, 1), (0, 3, 2, 0), (3, 3, 3, 3), (0, 0, 0, 0)])
-def test_folded_pads(pads: tuple[int, int, int, int], stride: tuple[int, int]) -> None:
+def test_folded_pads(
+    answer: Answer, pads: tuple[int, int, int, int], stride: tuple[int, int]
+) -> None:
     top, bottom, left, right = pads
 
     def build(g: Graph, x: int, w: np.ndarray, b: np.ndarray | None) -> int:
@@ -179,18 +214,18 @@ def test_folded_pads(pads: tuple[int, int, int, int], stride: tuple[int, int]) -
             stride=stride,
         )
 
-    written = check(build, (1, 8, 7, 4), (6, 3, 3, 4), True, d=3, K=5)
+    written = check(answer, build, (1, 8, 7, 4), (6, 3, 3, 4), True, d=3, K=5)
     assert len(read_model(written).subgraph.operators) == 1
 
 
-def test_float16_weights() -> None:
+def test_float16_weights(answer: Answer) -> None:
     def build(g: Graph, x: int, w: np.ndarray, b: np.ndarray | None) -> int:
         # The oracle's weights must not be rounded: only the converted model is float16.
         if b is not None and np.array_equal(b, weights((5,))):
             return g.fc(x, g.half("w", w), g.half("b", b), (2, 5))
         return g.fc(x, g.tensor("w", data=w), g.tensor("b", data=b), (2, 5))
 
-    check(build, (2, 12), (5, 12), True, d=4, K=6, scale=True, seed=3)
+    check(answer, build, (2, 12), (5, 12), True, d=4, K=6, scale=True, seed=3)
 
 
 def test_an_input_with_several_readers() -> None:

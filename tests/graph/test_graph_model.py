@@ -192,9 +192,8 @@ def test_damaged_bytes_raise_nothing_but_model_errors() -> None:
             model = read_model(bytes(broken))
             find_layers(model)
             model.to_bytes()
-        except ModelError as error:
+        except ModelError:
             refused += 1
-            assert str(error).strip()
     assert 100 < refused < 3000
 
 

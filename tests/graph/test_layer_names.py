@@ -44,6 +44,11 @@ from qcnn_tflite.graph.names import layer_names
             ["conv", "conv_2", "conv_2_2"],
             id="equal paths are numbered, never twice the same",
         ),
+        pytest.param(
+            [["functional_1/tok_1/Tensordot/MatMul", "functional_1/tok_1/Tensordot"]],
+            ["tok"],
+            id="a dense layer on more than two dimensions",
+        ),
         pytest.param([["", ""]], ["layer"], id="no names at all"),
     ],
 )

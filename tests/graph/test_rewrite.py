@@ -112,6 +112,20 @@ def test_equal_layers_give_equal_bytes_in_any_order() -> None:
     assert rewrite(model, q) == rewrite(read_model(two_layers().bytes()), dict(reversed(q.items())))
 
 
+def test_operator_codes_that_nothing_uses_leave_the_file() -> None:
+    builder = two_layers()
+    g = builder.graph("other")
+    a = g.tensor("a", (1, 4))
+    g.ends([a], [g.fc(a, g.tensor("body/w", data=weights((4, 4))), None, (1, 4))])
+    model = read_model(builder.bytes())
+    out = read_model(rewrite(model, constants_for(model)))
+    codes = [out.schema.operatorCodes[i].builtinCode for i in range(len(out.schema.operatorCodes))]
+    assert sorted(codes) == sorted([OPS.FULLY_CONNECTED, OPS.CUSTOM, OPS.CUSTOM])
+    (inner,) = out.schema.subgraphs[1].operators
+    assert out.builtin(inner) == OPS.FULLY_CONNECTED
+    assert operator_names(model) == ["CONV_2D", "FULLY_CONNECTED"]
+
+
 def test_only_the_named_layers_change() -> None:
     model = read_model(two_layers().bytes())
     q = constants_for(model)
