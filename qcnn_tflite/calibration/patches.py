@@ -45,7 +45,7 @@ def gather_patches(
     -------
     ndarray of shape (n * k, kH * kW, C)
     """
-    n, height, width, channels = images.shape
+    n, _, width, channels = images.shape
     top, bottom, left, right = pads
     if any(pads):
         images = np.pad(images, ((0, 0), (top, bottom), (left, right), (0, 0)))

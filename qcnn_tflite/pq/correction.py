@@ -7,7 +7,7 @@ codebooks jointly by conjugate gradients. Neither step can raise the objective.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, cho_solve, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 
 from .assignment import Block, refine
 from .code import ProductCode
