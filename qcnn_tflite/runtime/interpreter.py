@@ -119,6 +119,8 @@ class Interpreter:
     ) -> None:
         if (model_path is None) == (model_content is None):
             raise ValueError("expected a model_path or a model_content, one of the two")
+        if num_threads is not None and num_threads < 1:
+            raise ValueError(f"expected a num_threads of at least 1, got {num_threads}")
         source = _checked_source(model_path, model_content)
         name, module = find_backend(backend)
         delegates = [_delegate(name, module, kernel), *(experimental_delegates or ())]
@@ -143,14 +145,20 @@ class Interpreter:
         Raises
         ------
         ModelError
-            If a QConv or QFC breaks the op contract or does not fit its input, or if the model has
-            an op that the backend does not know.
+            If a QConv or QFC breaks the op contract or does not fit its input, or if the backend
+            does not know an op or refuses it.
         """
         with _model_errors(self._what):
             self._stock.allocate_tensors()
 
     def invoke(self) -> None:
-        """Run the model on what `set_tensor` was given."""
+        """Run the model on what `set_tensor` was given.
+
+        Raises
+        ------
+        ModelError
+            If an op fails.
+        """
         with _model_errors(self._what):
             self._stock.invoke()
 
@@ -219,32 +227,25 @@ def _check_start(start: bytes, what: str) -> None:
 
 @contextlib.contextmanager
 def _model_errors(what: str) -> Iterator[None]:
-    """Turns the backend's errors about a model into ours; others pass."""
+    """Turns the backend's errors into ours, all but those about views still held."""
     try:
         yield
     except (RuntimeError, ValueError) as error:
-        message = _sentence(str(error))
-        if message is None:
+        if "reference to internal data" in str(error):
             raise
-        raise ModelError(f"{what}: {message}") from error
+        raise ModelError(f"{what}: {_sentence(str(error))}") from error
 
 
-def _sentence(message: str) -> str | None:
-    """What a backend's error says about a model, and the fix, or None for another kind of error."""
+def _sentence(message: str) -> str:
+    """What a backend's error says about a model, and the fix."""
     unresolved = re.search(r"unresolved custom op: (\w+)", message)
-    if unresolved and unresolved[1] in ("QConv", "QFC"):
-        return (
-            f"it has a newer version of {unresolved[1]} than this package knows; "
-            "pip install -U qcnn-tflite"
-        )
     if unresolved:
         return (
             f"it has the custom op {unresolved[1]}, which the runtime does not know; pass the "
             "delegate that does in experimental_delegates, or try backend='tensorflow'"
         )
-    ours = re.search(r"Q(?:Conv|FC)\b.*?\.(?=\s|$|Node number)", message, re.DOTALL)
-    if ours and "Node number" in message:
-        return f"{ours[0]} Convert it again, or copy it again if it is damaged."
-    if re.search(r"[Mm]odel provided|could not be (?:opened|mapped|verified)|flatbuffer", message):
-        return f"the runtime refuses the file ({message.strip().rstrip('.')}); copy it again"
-    return None
+    ours = re.search(r"(Q(?:Conv|FC)\b.*?)\.?Node number", message, re.DOTALL)
+    if ours:
+        fix = "" if "update the library" in message else "; convert or copy the model again"
+        return ours[1] + fix
+    return f"the runtime refuses it ({' '.join(message.split())}); convert or copy it again"
