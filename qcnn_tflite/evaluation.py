@@ -16,6 +16,7 @@ from .calibration.images import load_labelled
 from .calibration.preprocessing import Preprocessing
 from .errors import DataError, ModelError
 from .graph import Model, read_mean_image, read_metadata, read_model
+from .machine import cpu_count
 from .progress import Progress
 from .runtime import Interpreter
 
@@ -115,6 +116,7 @@ def classify(
     labels : list of str, optional
         As `preprocessing`; else the class numbers.
     threads : int, optional
+        Default: all processors.
     kernel : str
         As for `Interpreter`.
 
@@ -165,6 +167,7 @@ def evaluate(
     limit : int, optional
         The first `limit` images only.
     threads : int, optional
+        Default: all processors.
     kernel : str
         As for `Interpreter`.
     progress : bool, optional
@@ -269,7 +272,9 @@ class _Classifier:
             if isinstance(source, bytes)
             else {"model_path": os.fspath(source)}
         )
-        self._interpreter = Interpreter(**options, num_threads=threads, kernel=kernel)
+        self._interpreter = Interpreter(
+            **options, num_threads=threads or cpu_count(), kernel=kernel
+        )
         self._interpreter.allocate_tensors()
         inputs = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()

@@ -106,7 +106,9 @@ class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """A line for each command."""
 
     def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=20, width=88)
+        super().__init__(prog, max_help_position=24, width=88)
+        # Left to itself it measures options only, and breaks the line after a longer command.
+        self._action_max_length = 14
 
 
 class _Parser(argparse.ArgumentParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,9 +69,16 @@ def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with float.tflite, int8.tflite, plain.tflite (no eligible layer) and images."""
+    folder = tmp_path_factory.mktemp("nets")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own
+        _fill(folder)
+    return folder
+
+
+def _fill(folder: Path) -> None:
     import tensorflow as tf
 
-    folder = tmp_path_factory.mktemp("nets")
     tf.keras.utils.set_random_seed(0)
     layers = tf.keras.layers
     net = tf.keras.Sequential(
@@ -107,4 +115,3 @@ def nets(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f"{i:02}.png,{i % CLASSES}")
     (folder / "images" / "labels.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "how.json").write_text(json.dumps(PREPROCESSING), encoding="utf-8")
-    return folder
