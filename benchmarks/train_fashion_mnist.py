@@ -81,7 +81,7 @@ def read_images(package: Path) -> np.ndarray:
 def save_images(path: Path, images: np.ndarray, count: int, seed: int) -> None:
     """`count` images of each class with their labels, shuffled."""
     rng = np.random.default_rng(seed)
-    chosen = np.concatenate([images[c, :count] for c in range(10)])
+    chosen = np.concatenate([rng.choice(images[c], count, replace=False) for c in range(10)])
     labels = np.repeat(np.arange(10, dtype=np.uint8), count)
     order = rng.permutation(len(chosen))
     np.savez_compressed(path, images=chosen[order], labels=labels[order])
