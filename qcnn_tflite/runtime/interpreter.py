@@ -248,4 +248,5 @@ def _sentence(message: str) -> str:
     if ours:
         fix = "" if "update the library" in message else "; convert or copy the model again"
         return ours[1] + fix
-    return f"the runtime refuses it ({' '.join(message.split())}); convert or copy it again"
+    reason = " ".join(message.split()) or "it does not say why"
+    return f"the runtime refuses it ({reason}); convert or copy it again"

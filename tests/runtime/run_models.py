@@ -6,11 +6,15 @@ A program of its own: a model that crashed it would be seen by the exit code.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 
 import numpy as np
 
 from qcnn_tflite.runtime import Interpreter
+
+# A model may ask for terabytes; the machine that tests it must not begin to swap.
+resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
 
 
 def try_model(path: str, backend: str) -> dict[str, str]:

@@ -214,6 +214,16 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
         "too large|codebooks|codes",
     ),
     "reach beyond the input": ("conv", options(dilation_h=HUGE), "does not fit into an input"),
+    "pads beyond any size": (
+        "conv",
+        options(padding=2, pad_top=HUGE, pad_bottom=HUGE, pad_left=HUGE, pad_right=HUGE),
+        "too large",
+    ),
+    "pads beyond memory": (
+        "conv",
+        options(padding=2, pad_top=1 << 16, pad_bottom=1 << 16, pad_left=1 << 16, pad_right=1 << 16),
+        "not enough memory|does not say why",
+    ),
     "a row that does not fit": ("fc", options(in_channels=15), "15 values a row"),
     "codebooks of another count": (
         "conv",
