@@ -231,6 +231,27 @@ def test_float16_weights_lose_their_dequantize() -> None:
             assert partly.constant(i) is None
 
 
+def test_a_dequantize_goes_with_the_last_of_its_readers() -> None:
+    builder = ModelBuilder()
+    g = builder.graph()
+    x, w, b = g.tensor("x", (2, 4)), g.half("w", weights((4, 4))), g.half("b", weights((4,)))
+    y = g.fc(x, w, b, (2, 4), "a/MatMul")
+    z = g.fc(y, w, None, (2, 4), "b/MatMul")
+    g.ends([x], [z])
+    model = read_model(builder.bytes())
+    first, second = find_layers(model)
+    q = random_constants(first, d=2, K=4, bias=False, seed=5)
+    half = weights((4, 4)).astype(np.float16).tobytes()
+    one = rewrite(model, {second.name: q})
+    assert operator_names(read_model(one)) == ["DEQUANTIZE", "DEQUANTIZE", "FULLY_CONNECTED", "QFC"]
+    both = rewrite(model, {first.name: q, second.name: q})
+    assert operator_names(read_model(both)) == ["QFC", "QFC"]
+    assert half in one and half not in both
+    decoded = decode_weights(q, 4).reshape(4, 4)
+    value = weights((2, 4), 3)
+    assert_close(run(decoded_float_model(both), value)[0], value @ decoded.T @ decoded.T)
+
+
 def test_a_dequantize_with_another_reader_stays() -> None:
     builder = ModelBuilder()
     g = builder.graph()
