@@ -160,7 +160,10 @@ class PairedNetwork:
             yield images, [values[t] for t in tensors], [others[t] for t in tensors]
 
     def advance(self, op: int, replaced: Replacements) -> None:
-        """Move the cached frontier to just before operator `op`, if it fits the limit."""
+        """Move the cached frontier to just before operator `op`, if it can be cached.
+
+        It stays where it is if the new one does not fit the limit or is not all images.
+        """
         tensors = live_tensors(self._model, op)
         if not tensors or (self._frontier is not None and op == self._op):
             return
@@ -169,6 +172,9 @@ class PairedNetwork:
         arrays: dict[int, tuple[Any, Any]] = {}
         for images, floats, quantized in self.stream(op, tensors, replaced):
             if not arrays:
+                # Shapes computed in the graph, say: they have no row for each image.
+                if any(a.dtype != np.float32 or len(a) != len(floats[0]) for a in floats):
+                    return
                 size = sum(
                     (2 if a is not b else 1) * self.count * a[0].size * _storage(a).itemsize
                     for a, b in zip(floats, quantized, strict=True)
