@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation, classify, evaluate
     from .inspection import Inspection, inspect
     from .report import ConversionReport
-    from .runtime import Interpreter, load_delegate
+    from .runtime import Interpreter, library_path, load_delegate
 
 _MODULES = {
     "api": ("ConversionResult", "convert"),
@@ -46,7 +46,7 @@ _MODULES = {
     "evaluation": ("Evaluation", "classify", "evaluate"),
     "inspection": ("Inspection", "inspect"),
     "report": ("ConversionReport",),
-    "runtime": ("Interpreter", "load_delegate"),
+    "runtime": ("Interpreter", "library_path", "load_delegate"),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -73,6 +73,7 @@ __all__ = [
     "convert",
     "evaluate",
     "inspect",
+    "library_path",
     "load_delegate",
 ]
 

@@ -20,7 +20,7 @@ from . import machine
 from .errors import ConfigError, RuntimeMissingError
 from .progress import Progress
 from .report import text_table
-from .runtime import Interpreter
+from .runtime import Interpreter, selected_kernel
 from .runtime.backend import find_backend
 from .sizes import format_bytes, zipped_size
 
@@ -66,7 +66,7 @@ class BenchmarkResult:
         The baseline.
     threads, batch : int
     kernel, baseline : str
-        What ran the two: the kernel asked for, and the stock runtime.
+        What ran the two: the kernels of QConv and QFC, and the stock runtime.
     machine : dict
         See `qcnn_tflite.machine.describe`.
     versions : dict
@@ -137,7 +137,9 @@ class BenchmarkResult:
                 if self.speedup >= 1
                 else (f"{1 / self.speedup:.2f}x slower")
             )
-            lines.append(f"{self.compression:.2f}x smaller, {faster} than the reference on {self.baseline}")
+            lines.append(
+                f"{self.compression:.2f}x smaller, {faster} than the reference on {self.baseline}"
+            )
         lines.append(
             f"{self.machine['cpu']}, {self.machine['instruction_set']}, {self.threads} thread"
             f"{'s' if self.threads > 1 else ''}, batch {self.batch}, kernel {self.kernel}, "
@@ -207,7 +209,7 @@ def benchmark(
         reference=timings[1] if reference is not None else None,
         threads=threads,
         batch=batch,
-        kernel=kernel,
+        kernel=selected_kernel() if kernel == "auto" else kernel,
         baseline=f"{runtime} {machine.versions().get(runtime, '')}".rstrip(),
         machine=machine.describe(),
         versions=machine.versions(),

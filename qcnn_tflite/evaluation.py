@@ -83,10 +83,10 @@ class Evaluation:
     def __str__(self) -> str:
         lines = [f"{self.images:,} images: top-1 {self.top1:.2%}, top-5 {self.top5:.2%}"]
         if self.reference_top1 is not None and self.reference_top5 is not None:
+            drops = f"top-1 {-(self.top1_drop or 0):+.2f}, top-5 {-(self.top5_drop or 0):+.2f}"
             lines += [
                 f"reference: top-1 {self.reference_top1:.2%}, top-5 {self.reference_top5:.2%}",
-                f"difference: top-1 {-(self.top1_drop or 0):+.2f}, "
-                + f"top-5 {-(self.top5_drop or 0):+.2f} points; standard error {self.standard_error:.2f}",
+                f"difference in points: {drops}; standard error of top-1 {self.standard_error:.2f}",
                 f"same first class on {self.agreement:.2%} of the images",
                 f"relative squared error of the outputs: {self.output_error:.2e}",
             ]

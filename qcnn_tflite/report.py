@@ -231,7 +231,9 @@ def _layer_row(layer: LayerReport) -> list[str]:
     return [
         layer.name,
         layer.kind,
-        "x".join(map(str, layer.shape)),
+        "x".join(
+            map(str, (layer.shape[0], layer.shape[-1]) if layer.kind == "fc" else layer.shape)
+        ),
         number(layer.M),
         number(layer.K),
         number(layer.d),

@@ -100,11 +100,11 @@ def _tensorflow() -> Check:
 
 
 def _library() -> Check:
-    from ..runtime import library_path
+    from ..runtime import library_path, selected_kernel
 
     return _attempt(
         "native library",
-        lambda: str(library_path()),
+        lambda: f"{library_path()}, kernel {selected_kernel()}",
         "reinstall: pip install --force-reinstall qcnn_tflite",
     )
 

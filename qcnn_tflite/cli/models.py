@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
             "name": model.name,
             "description": model.description,
             "licence": model.licence,
-            "input": None if model.preprocessing is None else model.preprocessing.to_metadata(),
+            "input": model.preprocessing.to_metadata(),
         }
         for model in found
     ]

@@ -125,9 +125,9 @@ def _picture(report: Any, evaluation: Any, benchmark: Any) -> bytes:
             "top-1 accuracy",
             evaluation.reference_top1,
             evaluation.top1,
-            f"{evaluation.reference_top1:.1%}",
-            f"{evaluation.top1:.1%}",
-            f"{-evaluation.top1_drop:+.1f} points",
+            f"{evaluation.reference_top1:.2%}",
+            f"{evaluation.top1:.2%}",
+            f"{-evaluation.top1_drop:+.2f} points",
             limit=1.0,
         ),
         Panel(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Iterator
@@ -42,6 +43,26 @@ def library_path() -> Path:
         f"{_FILE} was expected at {' or '.join(map(str, places))} and is not there; build and "
         "install it: pip install . (needs a C++17 compiler)"
     )
+
+
+def selected_kernel() -> str:
+    """Name of the kernels that ``kernel="auto"`` means on this machine.
+
+    Raises
+    ------
+    RuntimeMissingError
+        If the native library is missing or cannot be loaded.
+    """
+    path = library_path()
+    try:
+        function = ctypes.CDLL(str(path)).qcnn_selected_kernel
+    except (OSError, AttributeError) as error:
+        raise RuntimeMissingError(
+            f"{path} cannot be loaded ({error}); build it for this machine: "
+            "pip install --force-reinstall --no-deps ."
+        ) from error
+    function.restype = ctypes.c_char_p
+    return str(function().decode())
 
 
 def _places() -> Iterator[Path]:
