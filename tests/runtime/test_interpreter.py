@@ -17,6 +17,7 @@ import pytest
 from graph_builders import run
 from runtime_models import inputs, network, network_twin
 
+import qcnn_tflite
 from qcnn_tflite.errors import ConfigError, ModelError, QcnnError, RuntimeMissingError
 from qcnn_tflite.runtime import Interpreter, library_path, load_delegate
 from qcnn_tflite.runtime.backend import find_backend
@@ -224,7 +225,9 @@ def test_library_is_installed_and_of_this_version(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("QCNN_TFLITE_LIBRARY", raising=False)
     library = ctypes.CDLL(str(library_path()))
     library.qcnn_version.restype = ctypes.c_char_p
-    assert library.qcnn_version().decode() == metadata.version("qcnn-tflite")
+    version = metadata.version("qcnn-tflite")
+    assert library.qcnn_version().decode() == version
+    assert qcnn_tflite.__version__ == version
 
 
 def test_library_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
