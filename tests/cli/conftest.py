@@ -57,6 +57,12 @@ def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
     return run
 
 
+@pytest.fixture
+def convert(command: Callable[..., Done]) -> Callable[..., Done]:
+    """Runs ``qcnn-tflite convert`` in one process: starting others takes longer than these nets."""
+    return lambda *arguments: command("convert", *arguments, "--jobs", 1)
+
+
 @pytest.fixture(autouse=True)
 def working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, so that whatever a command leaves is seen."""

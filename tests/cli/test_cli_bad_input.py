@@ -49,47 +49,47 @@ def test_a_truncated_model(command, nets, tmp_path, name, share):
     _refused(command(name, path), "short.tflite", "copy it again")
 
 
-def test_an_empty_file(command, tmp_path):
+def test_an_empty_file(convert, tmp_path):
     path = tmp_path / "empty.tflite"
     path.touch()
-    _refused(command("convert", path), "got 0 bytes")
+    _refused(convert(path), "got 0 bytes")
 
 
-def test_an_int8_model(command, nets):
-    _refused(command("convert", nets / "int8.tflite"), "quantized already", "float model")
+def test_an_int8_model(convert, nets):
+    _refused(convert(nets / "int8.tflite"), "quantized already", "float model")
 
 
-def test_a_model_without_eligible_layers(command, nets):
-    _refused(command("convert", nets / "plain.tflite"), "no convolution or fully-connected layer")
+def test_a_model_without_eligible_layers(convert, nets):
+    _refused(convert(nets / "plain.tflite"), "no convolution or fully-connected layer")
 
 
-def test_a_model_that_is_converted_already(command, nets, tmp_path):
+def test_a_model_that_is_converted_already(convert, nets, tmp_path):
     converted = tmp_path / "q.tflite"
-    assert command("convert", nets / "float.tflite", "-o", converted).code == 0
-    _refused(command("convert", converted), "QConv")
+    assert convert(nets / "float.tflite", "-o", converted).code == 0
+    _refused(convert(converted), "QConv")
 
 
-def test_an_unknown_model_name(command):
-    _refused(command("convert", "alexnett"), "alexnet")
+def test_an_unknown_model_name(convert):
+    _refused(convert("alexnett"), "alexnet")
 
 
-def test_a_named_model_without_weights(command):
-    _refused(command("convert", "alexnet"), "random", ".npz")
+def test_a_named_model_without_weights(convert):
+    _refused(convert("alexnet"), "random", ".npz")
 
 
 @pytest.mark.parametrize("config", ["papers", '{"layers": {"hiden": {"K": 8}}}', '{"K": 3}', "{"])
-def test_a_bad_configuration(command, nets, config):
-    _refused(command("convert", nets / "float.tflite", "--config", config))
+def test_a_bad_configuration(convert, nets, config):
+    _refused(convert(nets / "float.tflite", "--config", config))
 
 
-def test_images_of_the_wrong_shape(command, nets, tmp_path):
+def test_images_of_the_wrong_shape(convert, nets, tmp_path):
     path = tmp_path / "images.npy"
     np.save(path, np.zeros((4, 9, 9, 3), np.float32))
-    done = command("convert", nets / "float.tflite", "--calibration", path)
+    done = convert(nets / "float.tflite", "--calibration", path)
     _refused(done, "12", "9")
 
 
-def test_no_images(command, nets, tmp_path):
+def test_no_images(command, convert, nets, tmp_path):
     (tmp_path / "none").mkdir()
     for source in (tmp_path / "none", tmp_path / "missing"):
         done = command(
@@ -99,43 +99,43 @@ def test_no_images(command, nets, tmp_path):
         _refused(done, source.name)
 
 
-def test_an_image_that_is_none(command, nets, tmp_path):
+def test_an_image_that_is_none(convert, nets, tmp_path):
     shutil.copytree(nets / "images", tmp_path / "images")
     (tmp_path / "images" / "03.png").write_bytes(b"no image")
-    done = command(
-        "convert", nets / "float.tflite", "--calibration", tmp_path / "images",
+    done = convert(
+        nets / "float.tflite", "--calibration", tmp_path / "images",
         "--preprocessing", nets / "how.json",
     )  # fmt: skip
     _refused(done, "03.png")
 
 
-def test_images_for_a_model_that_does_not_say_how_they_are_prepared(command, nets):
-    done = command("convert", nets / "float.tflite", "--calibration", nets / "images")
+def test_images_for_a_model_that_does_not_say_how_they_are_prepared(convert, nets):
+    done = convert(nets / "float.tflite", "--calibration", nets / "images")
     _refused(done, "preprocessing")
 
 
-def test_the_output_exists(command, nets):
-    done = command("convert", nets / "float.tflite")
+def test_the_output_exists(command, convert, nets):
+    done = convert(nets / "float.tflite")
     assert done.code == 0, done
     assert os.listdir(".") == ["float-q.tflite"]
     with open("float-q.tflite", "wb") as file:
         file.write(b"mine")
-    done = command("convert", nets / "float.tflite")
+    done = convert(nets / "float.tflite")
     assert (done.code, done.out) == (2, "")
     assert "float-q.tflite exists already" in done.err
     assert "-f" in done.err
     with open("float-q.tflite", "rb") as file:
         assert file.read() == b"mine"
-    assert command("convert", nets / "float.tflite", "-f").code == 0
+    assert convert(nets / "float.tflite", "-f").code == 0
     assert command("inspect", "float-q.tflite").code == 0
 
 
-def test_the_output_is_refused_before_any_work(command, tmp_path):
+def test_the_output_is_refused_before_any_work(command, convert, tmp_path):
     """Even the model need not exist: minutes of learning would be lost otherwise."""
     taken = tmp_path / "taken.tflite"
     taken.touch()
-    _refused(command("convert", "missing.tflite", "-o", taken), "exists already")
-    _refused(command("convert", "missing.tflite", "-o", tmp_path / "no" / "a"), "does not exist")
+    _refused(convert("missing.tflite", "-o", taken), "exists already")
+    _refused(convert("missing.tflite", "-o", tmp_path / "no" / "a"), "does not exist")
     (tmp_path / "qcnn").mkdir()
     _refused(command("quickstart", "-o", tmp_path / "qcnn"), "exists already", "-f")
 
@@ -154,8 +154,8 @@ def full_disk(tmp_path):
     pytest.skip("this user may not mount a file system; test_files.py covers a write cut short")
 
 
-def test_a_full_disk(command, nets, full_disk):
-    done = command("convert", nets / "float.tflite", "-o", full_disk / "q.tflite")
+def test_a_full_disk(convert, nets, full_disk):
+    done = convert(nets / "float.tflite", "-o", full_disk / "q.tflite")
     _refused(done, "No space left", "free some space")
     assert os.listdir(full_disk) == []
 

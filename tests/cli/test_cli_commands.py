@@ -63,8 +63,8 @@ def test_help_does_not_load_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_convert_reports_every_layer(command, nets):
-    done = command("convert", nets / "float.tflite", "--float-output", "f.tflite", "--json")
+def test_convert_reports_every_layer(convert, nets):
+    done = convert(nets / "float.tflite", "--float-output", "f.tflite", "--json")
     assert done.code == 0
     report = done.json
     assert report["output"] == "float-q.tflite"
@@ -77,16 +77,16 @@ def test_convert_reports_every_layer(command, nets):
     assert any("calibration" in note for note in report["notes"])
 
 
-def test_convert_is_reproducible_and_follows_the_seed(command, nets):
+def test_convert_is_reproducible_and_follows_the_seed(convert, nets):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        assert command("convert", nets / "float.tflite", "-o", name, "--seed", seed).code == 0
+        assert convert(nets / "float.tflite", "-o", name, "--seed", seed).code == 0
     a, b, c = (Path(name).read_bytes() for name in "abc")
     assert a == b
     assert a != c
 
 
-def test_convert_writes_the_report(command, nets):
-    done = command("convert", nets / "net.keras", "--report", "report.json", "--config", "small")
+def test_convert_writes_the_report(convert, nets):
+    done = convert(nets / "net.keras", "--report", "report.json", "--config", "small")
     assert done.code == 0
     assert "wrote net-q.tflite" in done.out
     with open("report.json", encoding="utf-8") as file:
