@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a .tflite, usually the quantized one")
     parser.add_argument(
         "data",
-        help="a folder with labels.csv (file,label) or with one folder per class, that CSV file, "
-        "a ZIP of such a folder, or an .npz with images and labels",
+        help="a folder with labels.csv (file,label) or with one folder per class, such a CSV file, or "
+        "an .npz with images and labels",
     )
     parser.add_argument("--reference", metavar="FILE", help="the float .tflite to compare with")
     parser.add_argument(
