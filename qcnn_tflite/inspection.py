@@ -92,7 +92,7 @@ class Inspection:
         return json.dumps(self.to_dict(), indent=2)
 
     def __str__(self) -> str:
-        head = ["layer", "op", "shape", "M", "K", "d", "bits", "codebooks", "KiB", ""]
+        head = ["layer", "op", "shape", "M", "K", "d", "bits", "codebooks", "KiB", "note"]
         rows = [
             [
                 layer.name,
