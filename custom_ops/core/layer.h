@@ -16,11 +16,11 @@ struct Codes {
   int64_t M = 0;
   int64_t K = 0;
   int64_t d = 0;
-  int64_t codebook_count = 0;       // 1: shared; M: by subspace; groups * M: g * M + j
-  std::vector<float> codebooks;     // [codebook_count][K][d]
-  std::vector<uint8_t> codes;       // [M][C_out][kH][kW]
-  std::vector<float> bias;          // [C_out] or empty
-  std::vector<float> scale;         // [C_out] or empty
+  int64_t codebook_count = 0;    // 1: shared; M: by subspace; groups * M: g * M + j
+  std::vector<float> codebooks;  // [codebook_count][K][d]
+  std::vector<uint8_t> codes;    // [M][C_out][kH][kW]
+  std::vector<float> bias;       // [C_out] or empty
+  std::vector<float> scale;      // [C_out] or empty
 
   // Codebook of subspace m in a group: [K][d].
   const float* codebook(int64_t group, int64_t m) const {

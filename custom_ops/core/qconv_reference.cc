@@ -109,8 +109,8 @@ void qconv_reference(const ConvShape& s, const Codes& codes, const float* input,
         for (int64_t x = 0; x < s.out_w; ++x) {
           float* pixel = result + (y * s.out_w + x) * s.out_channels + g * outputs;
           for (int64_t c = 0; c < outputs; ++c) {
-            pixel[c] = finish(sums[(y * outputs + c) * s.out_w + x], codes, g * outputs + c,
-                              s.activation);
+            pixel[c] =
+                finish(sums[(y * outputs + c) * s.out_w + x], codes, g * outputs + c, s.activation);
           }
         }
       }

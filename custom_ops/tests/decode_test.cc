@@ -70,8 +70,8 @@ TEST(Decode, HalfPrecisionIsExact) {
       EXPECT_TRUE(mantissa == 0 ? std::isinf(value) && (value < 0) == (sign < 0)
                                 : std::isnan(value));
     } else {
-      const double expected = exponent == 0 ? std::ldexp(mantissa, -24)
-                                            : std::ldexp(1024 + mantissa, exponent - 25);
+      const double expected =
+          exponent == 0 ? std::ldexp(mantissa, -24) : std::ldexp(1024 + mantissa, exponent - 25);
       ASSERT_EQ(static_cast<double>(value), sign * expected) << half;
     }
   }

@@ -32,8 +32,8 @@ class Host {
       size_t bytes = 4;
       for (int i = 0; i < dims->size; ++i) bytes *= static_cast<size_t>(dims->data[i]);
       host->set(static_cast<int>(tensor - host->tensors_.data()),
-                std::vector<int>(dims->data, dims->data + dims->size),
-                std::vector<uint8_t>(bytes), kTfLiteFloat32, tensor->allocation_type);
+                std::vector<int>(dims->data, dims->data + dims->size), std::vector<uint8_t>(bytes),
+                kTfLiteFloat32, tensor->allocation_type);
       std::free(dims);
       return kTfLiteOk;
     };
@@ -80,8 +80,6 @@ class Host {
     context_.tensors = tensors_.data();
     context_.tensors_size = tensors_.size();
   }
-
-
 
  private:
   static void report(TfLiteContext* context, const char* format, ...) {
@@ -325,7 +323,8 @@ TEST(Delegate, UnknownOptionsAreRefusedWithASentence) {
 
 TEST(Registration, AddsBothOps) {
   static std::vector<std::string> names;
-  const auto add = [](void*, const char* name, const void* registration, int32_t low, int32_t high) {
+  const auto add = [](void*, const char* name, const void* registration, int32_t low,
+                      int32_t high) {
     names.push_back(name);
     EXPECT_NE(static_cast<const TfLiteRegistration*>(registration)->prepare, nullptr);
     EXPECT_EQ(low, 1);

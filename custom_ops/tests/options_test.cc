@@ -52,8 +52,7 @@ TEST(Options, GoldenBytesOfThePythonHalf) {
     EXPECT_EQ((std::map<std::string, int64_t>(map.begin(), map.end())), golden.values);
     Options options;
     const OpKind kind = golden.op == "QConv" ? OpKind::kConv : OpKind::kFc;
-    ASSERT_TRUE(
-        read_options(kind, golden.bytes.data(), golden.bytes.size(), &options, &error))
+    ASSERT_TRUE(read_options(kind, golden.bytes.data(), golden.bytes.size(), &options, &error))
         << error;
     EXPECT_EQ(options.out_channels, golden.values.at("out_channels"));
     EXPECT_EQ(options.bits, golden.values.at("bits"));

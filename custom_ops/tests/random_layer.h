@@ -78,9 +78,9 @@ inline std::vector<double> naive_conv(const ConvShape& s, const Codes& codes,
               for (int64_t j = 0; j < channels; ++j) {
                 const int64_t at =
                     ((n * s.in_h + iy) * s.in_w + ix) * s.in_channels + group * channels + j;
-                sum += input[static_cast<size_t>(at)] *
-                       weight(codes, s.out_channels, s.kernel_h * s.kernel_w, s.groups, c,
-                              ky * s.kernel_w + kx, j);
+                sum += input[static_cast<size_t>(at)] * weight(codes, s.out_channels,
+                                                               s.kernel_h * s.kernel_w, s.groups, c,
+                                                               ky * s.kernel_w + kx, j);
               }
             }
           output.push_back(naive_finish(sum, codes, c, s.activation));

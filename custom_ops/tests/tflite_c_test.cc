@@ -59,8 +59,8 @@ class TfLiteC : public testing::Test {
     ASSERT_NE(interpreter, nullptr);
     ASSERT_EQ(get<int (*)(P)>("TfLiteInterpreterAllocateTensors")(interpreter), 0);
     P in = get<P (*)(P, int32_t)>("TfLiteInterpreterGetInputTensor")(interpreter, 0);
-    ASSERT_EQ(get<int (*)(P, const void*, size_t)>("TfLiteTensorCopyFromBuffer")(
-                  in, input_.data(), input_.size() * 4),
+    ASSERT_EQ(get<int (*)(P, const void*, size_t)>("TfLiteTensorCopyFromBuffer")(in, input_.data(),
+                                                                                 input_.size() * 4),
               0);
     ASSERT_EQ(get<int (*)(P)>("TfLiteInterpreterInvoke")(interpreter), 0);
     const void* out =

@@ -126,11 +126,11 @@ bool read_codebooks(const TfLiteTensor& t, Codes* codes, std::string* error) {
 bool read_constants(const Options& o, const TfLiteTensor* codebooks, const TfLiteTensor* packed,
                     const TfLiteTensor* bias, const TfLiteTensor* scale, Codes* codes,
                     std::string* error) {
-  const int64_t item = codebooks == nullptr                 ? 0
+  const int64_t item = codebooks == nullptr                ? 0
                        : codebooks->type == kTfLiteFloat32 ? 4
                        : codebooks->type == kTfLiteFloat16 ? 2
                        : codebooks->type == kTfLiteInt8    ? 1
-                                                            : 0;
+                                                           : 0;
   if (item == 0) {
     *error = "its codebooks are not float32, float16 or int8";
     return false;

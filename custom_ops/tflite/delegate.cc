@@ -103,8 +103,7 @@ TfLiteStatus claim_nodes(TfLiteContext* context, TfLiteDelegate* delegate) {
     for (int node_index : to_vector(plan)) {
       TfLiteNode* node = nullptr;
       TfLiteRegistration* registration = nullptr;
-      if (context->GetNodeAndRegistration(context, node_index, &node, &registration) !=
-          kTfLiteOk) {
+      if (context->GetNodeAndRegistration(context, node_index, &node, &registration) != kTfLiteOk) {
         return kTfLiteError;
       }
       OpKind kind;

@@ -15,8 +15,8 @@ using IntegerMap = std::vector<std::pair<std::string, int64_t>>;
 
 // Reads `data`; never outside [data, data + size).
 //
-// error: set to a sentence when the bytes are no map, a value is no integer, or a key appears twice.
-// Returns whether the map could be read.
+// error: set to a sentence when the bytes are no map, a value is no integer, or a key appears
+// twice. Returns whether the map could be read.
 bool read_integer_map(const uint8_t* data, size_t size, IntegerMap* map, std::string* error);
 
 }  // namespace qcnn

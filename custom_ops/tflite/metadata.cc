@@ -22,7 +22,8 @@ class FlatBuffer {
   bool u32(size_t at, uint32_t* value) const {
     if (at > size_ || size_ - at < 4) return false;
     *value = static_cast<uint32_t>(data_[at]) | static_cast<uint32_t>(data_[at + 1]) << 8 |
-             static_cast<uint32_t>(data_[at + 2]) << 16 | static_cast<uint32_t>(data_[at + 3]) << 24;
+             static_cast<uint32_t>(data_[at + 2]) << 16 |
+             static_cast<uint32_t>(data_[at + 3]) << 24;
     return true;
   }
 
@@ -78,8 +79,7 @@ QcnnStatus find(const FlatBuffer& file, const char* name, const char** text, siz
   size_t model = 0, entries = 0, buffers = 0;
   uint32_t entry_count = 0, buffer_count = 0;
   if (!file.follow(0, &model) || !file.vector(model, kModelMetadata, 4, &entries, &entry_count) ||
-      !file.vector(model, kModelBuffers, 4, &buffers, &buffer_count) ||
-      entry_count > kMaxEntries) {
+      !file.vector(model, kModelBuffers, 4, &buffers, &buffer_count) || entry_count > kMaxEntries) {
     return QCNN_DAMAGED;
   }
   for (uint32_t i = 0; i < entry_count; ++i) {

@@ -120,9 +120,9 @@ bool Op::read_layer(TfLiteContext* context, std::string* error) {
     }
   }
   if (constants_read_) return true;  // constants do not change when the input is resized
-  constants_read_ = read_constants(
-      options_, tensor_at(context, inputs_, 1), tensor_at(context, inputs_, 2),
-      tensor_at(context, inputs_, 3), tensor_at(context, inputs_, 4), &codes_, error);
+  constants_read_ = read_constants(options_, tensor_at(context, inputs_, 1),
+                                   tensor_at(context, inputs_, 2), tensor_at(context, inputs_, 3),
+                                   tensor_at(context, inputs_, 4), &codes_, error);
   return constants_read_;
 }
 
@@ -260,8 +260,8 @@ namespace {
 
 template <OpKind kind>
 void* init(TfLiteContext*, const char* buffer, size_t length) {
-  return new (std::nothrow) Op(kind, select_kernel("auto"),
-                               reinterpret_cast<const uint8_t*>(buffer), length);
+  return new (std::nothrow)
+      Op(kind, select_kernel("auto"), reinterpret_cast<const uint8_t*>(buffer), length);
 }
 
 void free_op(TfLiteContext*, void* buffer) { delete static_cast<Op*>(buffer); }

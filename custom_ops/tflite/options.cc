@@ -40,18 +40,12 @@ bool read_options(OpKind kind, const uint8_t* data, size_t size, Options* o, std
       {"out_channels", 1, kMaxValue, &o->out_channels},
   };
   const Rule conv[] = {
-      {"kernel_h", 1, kMaxValue, &o->kernel_h},
-      {"kernel_w", 1, kMaxValue, &o->kernel_w},
-      {"stride_h", 1, kMaxValue, &o->stride_h},
-      {"stride_w", 1, kMaxValue, &o->stride_w},
-      {"dilation_h", 1, kMaxValue, &o->dilation_h},
-      {"dilation_w", 1, kMaxValue, &o->dilation_w},
-      {"groups", 1, kMaxValue, &o->groups},
-      {"padding", 0, 2, &padding},
-      {"pad_top", 0, kMaxValue, &o->pad_top},
-      {"pad_bottom", 0, kMaxValue, &o->pad_bottom},
-      {"pad_left", 0, kMaxValue, &o->pad_left},
-      {"pad_right", 0, kMaxValue, &o->pad_right},
+      {"kernel_h", 1, kMaxValue, &o->kernel_h},     {"kernel_w", 1, kMaxValue, &o->kernel_w},
+      {"stride_h", 1, kMaxValue, &o->stride_h},     {"stride_w", 1, kMaxValue, &o->stride_w},
+      {"dilation_h", 1, kMaxValue, &o->dilation_h}, {"dilation_w", 1, kMaxValue, &o->dilation_w},
+      {"groups", 1, kMaxValue, &o->groups},         {"padding", 0, 2, &padding},
+      {"pad_top", 0, kMaxValue, &o->pad_top},       {"pad_bottom", 0, kMaxValue, &o->pad_bottom},
+      {"pad_left", 0, kMaxValue, &o->pad_left},     {"pad_right", 0, kMaxValue, &o->pad_right},
   };
   const Rule fc[] = {{"keep_num_dims", 0, 1, &o->keep_num_dims}};
 

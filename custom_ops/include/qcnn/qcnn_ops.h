@@ -55,8 +55,7 @@ QCNN_EXPORT void qcnn_delegate_delete(struct TfLiteDelegate* delegate);
 QCNN_EXPORT QcnnStatus qcnn_register_ops(void* interpreter_options, uint32_t flags);
 
 typedef void (*QcnnAddCustomOp)(void* interpreter_options, const char* name,
-                                const void* registration, int32_t min_version,
-                                int32_t max_version);
+                                const void* registration, int32_t min_version, int32_t max_version);
 QCNN_EXPORT QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op,
                                               void* interpreter_options, uint32_t flags);
 

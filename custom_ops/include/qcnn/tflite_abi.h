@@ -3,8 +3,8 @@
  * These are facts of a public binary interface (tensorflow/lite/core/c/common.h), in its newest
  * layout. Since 2.9 fields were only appended: Registration grew from 64 to 88 bytes, Delegate from
  * 48 to 56, Context from 184 to 200 (64-bit); Tensor and Node have not changed. We read Context,
- * Tensor and Node as the host made them and never past the oldest layout; what we hand to the host is
- * zero-initialised, so that a newer host finds null in the fields it knows and we do not set.
+ * Tensor and Node as the host made them and never past the oldest layout; what we hand to the host
+ * is zero-initialised, so that a newer host finds null in the fields it knows and we do not set.
  *
  * Nothing in this library links against TensorFlow Lite.
  */
@@ -182,8 +182,7 @@ typedef struct TfLiteDelegate {
 #if UINTPTR_MAX == UINT64_MAX
 static_assert(sizeof(TfLiteTensor) == 112 && offsetof(TfLiteTensor, dims) == 16 &&
                   offsetof(TfLiteTensor, allocation_type) == 32 &&
-                  offsetof(TfLiteTensor, bytes) == 40 &&
-                  offsetof(TfLiteTensor, quantization) == 80,
+                  offsetof(TfLiteTensor, bytes) == 40 && offsetof(TfLiteTensor, quantization) == 80,
               "TfLiteTensor is laid out as in TensorFlow Lite 2.9 to 2.21");
 static_assert(sizeof(TfLiteNode) == 80 && offsetof(TfLiteNode, user_data) == 32 &&
                   offsetof(TfLiteNode, custom_initial_data) == 48,
