@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from problems import make_problem
@@ -90,7 +92,7 @@ def test_no_step_raises_the_objective(name):
         for step in (fit_codewords, reseed_unused, sweep_codes):
             step(objectives, code)
             values.append(value(objectives))
-    assert all(b <= a * (1 + 1e-4) for a, b in zip(values, values[1:], strict=False)), values
+    assert all(b <= a * (1 + 1e-4) for a, b in pairwise(values)), values
     assert values[-1] < 0.9 * values[0]
     # What the objectives believe is what the code decodes to.
     assert values[-1] == pytest.approx(direct_value(problem, code, 0.05), rel=5e-3)
