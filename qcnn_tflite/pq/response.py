@@ -55,8 +55,12 @@ def refit_bias(
     """
     shares = np.array([s.count for s in statistics], np.float64)
     shares /= shares.sum()
-    inputs = sum(w * s.input_mean.astype(np.float64) for w, s in zip(shares, statistics, strict=True))
-    target = sum(w * s.target_mean.astype(np.float64) for w, s in zip(shares, statistics, strict=True))
+    inputs = sum(
+        w * s.input_mean.astype(np.float64) for w, s in zip(shares, statistics, strict=True)
+    )
+    target = sum(
+        w * s.target_mean.astype(np.float64) for w, s in zip(shares, statistics, strict=True)
+    )
     response = np.einsum("gr,gro->go", inputs, weights)
     shift = (target - response).ravel()
     return (shift if bias is None else shift + bias).astype(np.float32)
