@@ -221,19 +221,19 @@ TEST_F(Fc, ConstantsWithoutMemory) {
 }
 TEST_F(Fc, FewerBytesThanTheShapeSays) {
   host.constant(1, {3, 7, 4}, std::vector<float>(83), kTfLiteFloat32);
-  expect_refused("not what their shape says");
+  expect_refused("not what its shape says");
 }
 TEST_F(Fc, AShapeThatOverflows) {
   host[1].dims->data[0] = std::numeric_limits<int>::max();
   host[1].dims->data[2] = std::numeric_limits<int>::max();
-  expect_refused("not what their shape says");
+  expect_refused("not what its shape says");
 }
 TEST_F(Fc, NegativeAndZeroDimensions) {
   host[2].dims->data[0] = -3;
-  expect_refused("not what their shape says");
+  expect_refused("not what its shape says");
   host.error.clear();
   host[2].dims->data[0] = 0;
-  expect_refused("not what their shape says");
+  expect_refused("not what its shape says");
 }
 TEST_F(Fc, CodebooksOfAnotherType) {
   host[1].type = kTfLiteInt32;

@@ -26,18 +26,18 @@ bool is_constant(const TfLiteTensor* t) {
 
 bool check(const TfLiteTensor* t, const char* what, int rank, int64_t item, std::string* error) {
   if (!is_constant(t)) {
-    *error = std::string("its ") + what + " are not a constant";
+    *error = std::string("its tensor of ") + what + " is not a constant";
     return false;
   }
   if (t->dims->size != rank) {
-    *error = std::string("its ") + what + " have rank " + std::to_string(t->dims->size) +
-             ", expected " + std::to_string(rank);
+    *error = std::string("expected ") + what + " of rank " + std::to_string(rank) + ", got " +
+             std::to_string(t->dims->size);
     return false;
   }
   const int64_t expected = shape_bytes(*t, item);
   if (expected < 0 || static_cast<uint64_t>(expected) != t->bytes) {
-    *error = std::string("its ") + what + " hold " + std::to_string(t->bytes) +
-             " bytes, not what their shape says";
+    *error = std::string("its tensor of ") + what + " holds " + std::to_string(t->bytes) +
+             " bytes, not what its shape says";
     return false;
   }
   return true;

@@ -26,6 +26,10 @@ bool read_options(OpKind kind, const uint8_t* data, size_t size, Options* o, std
   for (const auto& entry : map) {
     if (entry.first == "version") version = entry.second;
   }
+  if (version == 0) {
+    *error = "option version is missing";
+    return false;
+  }
   if (version != kVersion) {
     *error = "the layer has version " + std::to_string(version) + ", this library reads version " +
              std::to_string(kVersion) + "; update the library";

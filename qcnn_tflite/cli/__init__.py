@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import signal
 import sys
@@ -81,8 +82,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
+        _stop_workers()
         _complain("interrupted; no unfinished file was left behind")
         return EXIT_INTERRUPTED
+    except SystemExit:  # by _terminate
+        _stop_workers()
+        raise
     except BrokenPipeError:
         # Whoever read our output (head, say) has seen enough. Closing stderr keeps Python from
         # complaining about the flush of stdout at exit.
@@ -98,6 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _complain(sentence: str) -> None:
     print(f"qcnn-tflite: {sentence}", file=sys.stderr)
+
+
+def _stop_workers() -> None:
+    # Processes of joblib that are just starting would print tracebacks about a parent that is gone.
+    for process in multiprocessing.active_children():
+        process.kill()
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -19,6 +19,7 @@ class Block:
     target : ndarray of shape (d, outputs)
     metric : ndarray of shape (d, d)
     scale : ndarray of shape (outputs,)
+        Positive.
     mask : ndarray of shape (d,)
         0 where the last subspace is padded.
     """
@@ -33,8 +34,9 @@ class Block:
         words = codebook * self.mask
         moved = words @ self.metric  # (K, d)
         norms = np.einsum("kd,kd->k", moved, words)
-        distance = (self.target.T * (-2 * self.scale)[:, None]) @ moved.T
-        distance += np.square(self.scale)[:, None] * norms
+        # Over s², less what k does not change: ‖c_k‖² − 2 ⟨u / s, c_k⟩, as one product.
+        left = np.vstack([self.target * (-2 / self.scale), np.ones_like(self.scale)])
+        distance = left.T @ np.column_stack([moved, norms]).T
         return distance.argmin(axis=1).astype(np.uint8)
 
 

@@ -212,7 +212,8 @@ def _fit(
     metrics = _subspace_metrics(objectives, layout) if recipe.gram_init else None
     code = _initial(matrices, layout, recipe, metrics, random_state, jobs)
     if recipe.sequential and layout.rows <= MAX_SEQUENTIAL_ROWS:
-        compensate(objectives, code, refinements=3)
+        # On held-out data refining pays for convolutions (0.079 to 0.084 of the power), not for P = 1.
+        compensate(objectives, code, refinements=3 if layout.P > 1 else 0)
     else:
         for g, objective in enumerate(objectives):
             everything = slice(0, layout.rows)
