@@ -82,8 +82,8 @@ class LearningConfig:
     gram_init: bool = True
     sequential: bool = True
     sweeps: int = 3
-    conv_damping: tuple[float, ...] = (0.01,)
-    fc_damping: tuple[float, ...] = (1.0, math.inf)
+    conv_damping: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
+    fc_damping: tuple[float, ...] = (0.3, 1.0, 3.0)
     conv_scale: float = 0.5
     fc_scale: float = 1.0
     held_out: float = 0.1

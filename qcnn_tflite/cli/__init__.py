@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -108,7 +109,9 @@ def _complain(sentence: str) -> None:
 def _stop_workers() -> None:
     # Processes of joblib that are just starting would print tracebacks about a parent that is gone.
     for process in multiprocessing.active_children():
-        process.kill()
+        if process.pid is not None:
+            with contextlib.suppress(OSError):  # it has just ended
+                os.kill(process.pid, signal.SIGTERM)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

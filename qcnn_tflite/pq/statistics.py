@@ -7,7 +7,7 @@ a free bias and minimising over centred variables is the same thing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,22 @@ class ResponseStatistics:
             return float(np.einsum("ii->i", self.gram[group]).mean())
         assert self.inputs is not None
         return float(np.square(self.inputs[group]).sum() / self.inputs.shape[2])
+
+    def of_outputs(self, columns: NDArray[np.int64]) -> ResponseStatistics:
+        """The same inputs, and only some outputs of each group.
+
+        Parameters
+        ----------
+        columns : ndarray of shape (n,)
+            Output indices within a group.
+        """
+        return replace(
+            self,
+            target_mean=self.target_mean[:, columns],
+            target_power=self.target_power[:, columns],
+            cross=None if self.cross is None else self.cross[:, :, columns],
+            targets=None if self.targets is None else self.targets[:, :, columns],
+        )
 
     def second_moments(
         self, group: int, weights: FloatArray
