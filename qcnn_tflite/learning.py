@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 import numpy as np
+from joblib.parallel import BACKENDS, get_active_backend
 from numpy.typing import NDArray
 
 from .calibration.collect import collect_statistics
@@ -176,10 +177,9 @@ def _held_out(count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
 
 
 def _jobs(jobs: int | None) -> int | None:
-    """All cores, unless a joblib.parallel_config is active: then what it says."""
-    from joblib.parallel import get_active_backend
-
+    """All cores, unless a joblib.parallel_config chose a backend or a number: then what it says."""
     if jobs is not None:
         return jobs
-    _, configured = get_active_backend()
-    return None if configured not in (None, 1) else os.cpu_count()
+    backend, configured = get_active_backend()
+    chosen = not isinstance(backend, BACKENDS["loky"]) or configured not in (None, 1)
+    return None if chosen else os.cpu_count()

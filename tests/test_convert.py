@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import joblib
 import numpy as np
 import pytest
 from small_network import NETWORK, float_model, images, logits
@@ -88,8 +89,10 @@ def test_the_report_tells_every_layers_fate(result):
 
 def test_equal_seeds_give_equal_bytes(model, result):
     again = qcnn_tflite.convert(model, config=CONFIG, calibration=images(120), jobs=1)
+    with joblib.parallel_config(backend="threading", n_jobs=2):
+        threaded = qcnn_tflite.convert(model, config=CONFIG, calibration=images(120))
     other = qcnn_tflite.convert(model, config=CONFIG, calibration=images(120), seed=1)
-    assert again.model == result.model
+    assert again.model == result.model == threaded.model
     assert other.model != result.model
 
 
