@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass, replace
 
@@ -211,17 +212,19 @@ def _choose_damping(
     rng = np.random.default_rng(random_state)
     columns = np.sort(rng.choice(layout.group_outputs, count, replace=False))
     pilot = replace(layout, out_channels=count * layout.groups)
+    quick = replace(recipe, sequential=False, sweeps=min(2, recipe.sweeps))
+    weights, statistics = matrices[:, :, columns], train.of_outputs(columns)
+    start: ProductCode | None = None  # one k-means serves all finite dampings
     errors = []
     for damping in recipe.dampings:
-        part = _fit(
-            matrices[:, :, columns],
-            pilot,
-            replace(recipe, sequential=False, sweeps=min(2, recipe.sweeps)),
-            train.of_outputs(columns),
-            damping,
-            random_state,
-            jobs,
-        )
+        if math.isinf(damping):
+            part = _plain(weights, pilot, quick, random_state, jobs)
+        else:
+            objectives = _objectives(statistics, weights, damping)
+            if start is None:
+                start = _start(objectives, weights, pilot, quick, random_state, jobs)
+            part = copy.deepcopy(start)
+            _correct(objectives, part, quick)
         errors.append(judge.of_outputs(columns).relative_error(_decoded(part)))
     return recipe.dampings[int(np.argmin(errors))]
 
@@ -243,17 +246,43 @@ def _fit(
     """Codes and codebooks for one damping, before rounding and scale."""
     if math.isinf(damping):
         return _plain(matrices, layout, recipe, random_state, jobs)
-    objectives = [Objective.of(train, g, w, damping) for g, w in enumerate(matrices)]
+    objectives = _objectives(train, matrices, damping)
+    code = _start(objectives, matrices, layout, recipe, random_state, jobs)
+    _correct(objectives, code, recipe)
+    return code
+
+
+def _objectives(
+    statistics: ResponseStatistics, matrices: FloatArray, damping: float
+) -> list[Objective]:
+    return [Objective.of(statistics, g, w, damping) for g, w in enumerate(matrices)]
+
+
+def _start(
+    objectives: list[Objective],
+    matrices: FloatArray,
+    layout: BlockLayout,
+    recipe: Recipe,
+    random_state: int,
+    jobs: int | None,
+) -> ProductCode:
+    """Codebooks by k-means and the codes nearest to the float weights."""
     metrics = _subspace_metrics(objectives, layout) if recipe.gram_init else None
     code = _initial(matrices, layout, recipe, metrics, random_state, jobs)
+    for g in range(layout.groups):
+        _assign(code, g, matrices[g], metrics)
+    return code
+
+
+def _correct(objectives: list[Objective], code: ProductCode, recipe: Recipe) -> None:
+    """Error correction of a start, as the recipe says."""
+    layout = code.layout
     if recipe.sequential and layout.rows <= MAX_SEQUENTIAL_ROWS:
         # On held-out data refining pays for convolutions (0.079 to 0.084 of the power), not for P = 1.
         compensate(objectives, code, refinements=3 if layout.P > 1 else 0)
     else:
         for g, objective in enumerate(objectives):
-            everything = slice(0, layout.rows)
-            _assign(code, g, matrices[g], metrics)
-            objective.move(everything, code.decode(g) - objective.current)
+            objective.move(slice(0, layout.rows), code.decode(g) - objective.current)
     iterations = 8 if layout.P > 1 else 4
     for _ in range(recipe.sweeps):
         fit_codewords(objectives, code, iterations)
@@ -262,7 +291,6 @@ def _fit(
             break
     if recipe.sweeps:
         fit_codewords(objectives, code, iterations)
-    return code
 
 
 def _plain(
@@ -302,7 +330,9 @@ def _initial(
         np.zeros((G, M, P, C), np.uint8),
         scale,
     )
-    blocks = (matrices.reshape(G, M * P * d, C) / scale[:, None]).reshape(G, M, P, d, C)
+    # A large layer's weights are hundreds of megabytes: no copy without need.
+    normalized = matrices / scale[:, None] if recipe.output_scale else matrices
+    blocks = normalized.reshape(G, M, P, d, C)
     weight = np.broadcast_to(np.square(scale)[:, None, :], (G, P, C))
     subspaces = []
     for owner in range(count):
