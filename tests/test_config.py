@@ -130,5 +130,5 @@ def test_an_override_that_fits_no_layer_names_near_ones():
         config.check_names(["conv1", "fc"])
 
 
-def test_learning_defaults_are_valid():
-    assert LearningConfig().fc_damping[-1] == math.inf
+def test_dampings_become_tuples_of_floats():
+    assert LearningConfig(fc_damping=[1, "inf"]).fc_damping == (1.0, math.inf)

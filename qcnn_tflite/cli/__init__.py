@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from types import FrameType
 
@@ -107,7 +108,9 @@ def _complain(sentence: str) -> None:
 
 
 def _stop_workers() -> None:
-    # Processes of joblib that are just starting would print tracebacks about a parent that is gone.
+    # Processes of joblib that are just starting would print tracebacks about a parent that is gone,
+    # and joblib itself a warning that they are gone.
+    warnings.simplefilter("ignore")
     for process in multiprocessing.active_children():
         if process.pid is not None:
             with contextlib.suppress(OSError):  # it has just ended
