@@ -230,7 +230,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
         constant(CODEBOOKS, lambda c: np.concatenate([c, c[:1]])),
         "codebooks, got 3",
     ),
-    "codebooks of rank 2": ("conv", constant(CODEBOOKS, lambda c: c.reshape(-1, 4)), "rank 2"),
+    "codebooks of rank 2": ("conv", constant(CODEBOOKS, lambda c: c.reshape(-1, 4)), "rank 3, got 2"),
     "codebooks of int32": (
         "conv",
         constant(CODEBOOKS, lambda c: c.view(np.int32)),
