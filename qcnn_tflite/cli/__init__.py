@@ -81,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     # TensorFlow greets on stderr unless told not to.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Joblib's, on an interrupt where neither psutil nor pgrep is installed; its processes end anyway.
+    warnings.filterwarnings("ignore", "Failed to kill subprocesses")
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
@@ -108,9 +110,7 @@ def _complain(sentence: str) -> None:
 
 
 def _stop_workers() -> None:
-    # Processes of joblib that are just starting would print tracebacks about a parent that is gone,
-    # and joblib itself a warning that they are gone.
-    warnings.simplefilter("ignore")
+    # Processes of joblib that are just starting would print tracebacks about a parent that is gone.
     for process in multiprocessing.active_children():
         if process.pid is not None:
             with contextlib.suppress(OSError):  # it has just ended
