@@ -7,7 +7,7 @@ codebooks jointly by conjugate gradients. Neither step can raise the objective.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cho_solve, cholesky
 
 from .assignment import Block, refine
 from .code import ProductCode
@@ -71,9 +71,7 @@ def compensate(objectives: list[Objective], code: ProductCode, *, refinements: i
                     block = slice(first + p * layout.d, first + (p + 1) * layout.d)
                     local = slice(block.start - batch.start, block.stop - batch.start)
                     triangle = factors[g][block, block]
-                    target = ideals[g][block] - solve_triangular(
-                        triangle, carried[g][local], trans="T", lower=True, check_finite=False
-                    )
+                    target = ideals[g][block] - np.linalg.solve(triangle.T, carried[g][local])
                     unit = Block(target, triangle @ triangle.T, code.scale[g], mask[m])
                     codes = unit.nearest(codebook)
                     code.codes[g, m, p] = codes
@@ -109,9 +107,7 @@ def _refine_subspace(
                 block = slice(first + p * layout.d, first + (p + 1) * layout.d)
                 local = slice(block.start - batch_start, block.stop - batch_start)
                 triangle = factors[g][block, block]
-                target = ideals[g][block] - solve_triangular(
-                    triangle, carried[g][local], trans="T", lower=True, check_finite=False
-                )
+                target = ideals[g][block] - np.linalg.solve(triangle.T, carried[g][local])
                 blocks.append(Block(target, triangle @ triangle.T, code.scale[g], mask))
         code.codebooks[owner] = refine(blocks, code.codebooks[owner], iterations) * mask
 
