@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Sequence
 from types import FrameType
 
@@ -81,8 +80,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     # TensorFlow greets on stderr unless told not to.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Joblib's, on an interrupt where neither psutil nor pgrep is installed; its processes end anyway.
-    warnings.filterwarnings("ignore", "Failed to kill subprocesses")
     try:
         return int(args.run(args))
     except KeyboardInterrupt:
