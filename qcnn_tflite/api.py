@@ -151,11 +151,22 @@ def convert(
         notes=learned.notes,
     )
     result = ConversionResult(converted, source.data, report)
-    if float_output is not None:
-        write_atomically(float_output, source.data, overwrite=overwrite)
-    if output is not None:
-        result.save(output, overwrite=overwrite)
+    _write_both({output: converted, float_output: source.data}, overwrite)
     return result
+
+
+def _write_both(files: Mapping[str | os.PathLike[str] | None, bytes], overwrite: bool) -> None:
+    """Write the files that have a path, all or (unless one replaced another) none."""
+    written: list[Path] = []
+    try:
+        for path, data in files.items():
+            if path is not None:
+                written.append(write_atomically(path, data, overwrite=overwrite))
+    except BaseException:
+        if not overwrite:
+            for done in written:
+                done.unlink(missing_ok=True)
+        raise
 
 
 def _metadata(

@@ -98,7 +98,10 @@ def fit_codebooks(
         )
         for start in range(0, len(subspaces), _SUBSPACES_PER_TASK)
     ]
-    return np.concatenate(Parallel(n_jobs=jobs)(tasks))
+    # Workers that are threads share this process's pools: what each of them sets and restores must
+    # be the same.
+    with threadpool_limits(1):
+        return np.concatenate(Parallel(n_jobs=jobs)(tasks))
 
 
 def _fit_some(
