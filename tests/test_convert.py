@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
 
 import joblib
 import numpy as np
@@ -174,25 +170,3 @@ def test_the_embedded_default_keeps_its_accuracy():
     found = qcnn_tflite.evaluate(result.model, models.test_images(), result.float_model)
     assert found.reference_top1 > 0.9
     assert found.top1 > found.reference_top1 - 0.015
-
-
-def test_ctrl_c_leaves_nothing(model, tmp_path):
-    """Interrupted in the middle of learning: exit code 130, no output, no temporary files."""
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    np.save(tmp_path / "images.npy", images(3000))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qcnn_tflite.cli", "convert", str(model), "-o", str(tmp_path / "q.tflite"),
-         "--calibration", str(tmp_path / "images.npy")],
-        env={**os.environ, "TMPDIR": str(scratch)}, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not any(scratch.glob("qcnn-calibration-*")) and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors.decode()
-    assert not (tmp_path / "q.tflite").exists()
-    assert list(scratch.glob("qcnn-*")) == []
-    assert b"Traceback" not in errors

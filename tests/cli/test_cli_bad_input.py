@@ -176,6 +176,8 @@ def test_an_interrupt_while_learning(nets, tmp_path, working_folder, number):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Who starts the tests in the background of a script has them ignore the interrupt.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     try:
         # Its temporary folder appears when learning begins.
