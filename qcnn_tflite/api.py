@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from . import models
 from .calibration.images import load_calibration
 from .calibration.preprocessing import Preprocessing
-from .config import Config
+from .config import PRESETS, Config
+from .errors import OutputError
 from .files import check_output, write_atomically
 from .graph import (
     Model,
@@ -120,14 +121,20 @@ def convert(
     for path in (output, float_output):
         if path is not None:
             check_output(path, overwrite=overwrite)
+    if output is not None and float_output is not None and Path(output) == Path(float_output):
+        raise OutputError(
+            f"{output} is to hold both the converted and the float model; give them different names"
+        )
     source = models.load_float(model, weights=weights, seed=seed)
     if preprocessing is not None:
         source = replace(source, preprocessing=preprocessing)
-    if settings.name == "paper" and source.name == "vgg16":
+    if source.name == "vgg16" and settings.conv == PRESETS["paper"].conv:
         settings = replace(settings, conv=replace(settings.conv, d=6))  # as published
     graph = read_model(source.data)
     check_convertible(graph)
-    planned, kept = plan_layers(find_layers(graph), settings, scales=settings.learning.fc_scale > 0)
+    layers = find_layers(graph)
+    scales = settings.learning.conv_scale != 0 or settings.learning.fc_scale != 0
+    planned, kept = plan_layers(layers, settings, scales=scales)
     if calibration is None:
         learned = learn_without_images(
             graph, planned, settings.learning, seed=seed, jobs=jobs, progress=progress
@@ -139,7 +146,7 @@ def convert(
             graph, planned, settings.learning, images, seed=seed, jobs=jobs, progress=progress
         )
     converted = rewrite(graph, learned.constants, *_metadata(graph, source))
-    order = {layer.name: i for i, layer in enumerate(find_layers(graph))}
+    order = {layer.name: i for i, layer in enumerate(layers)}
     report = ConversionReport(
         model=source.name,
         config=settings.name,
@@ -151,15 +158,15 @@ def convert(
         notes=learned.notes,
     )
     result = ConversionResult(converted, source.data, report)
-    _write_both({output: converted, float_output: source.data}, overwrite)
+    _write_both([(output, converted), (float_output, source.data)], overwrite)
     return result
 
 
-def _write_both(files: Mapping[str | os.PathLike[str] | None, bytes], overwrite: bool) -> None:
+def _write_both(files: list[tuple[str | os.PathLike[str] | None, bytes]], overwrite: bool) -> None:
     """Write the files that have a path, all or (unless one replaced another) none."""
     written: list[Path] = []
     try:
-        for path, data in files.items():
+        for path, data in files:
             if path is not None:
                 written.append(write_atomically(path, data, overwrite=overwrite))
     except BaseException:

@@ -106,8 +106,7 @@ def block_layout(layer: Layer, config: LayerConfig) -> BlockLayout:
 def _bytes(layer: Layer, config: LayerConfig, scales: bool) -> int:
     layout = block_layout(layer, config)
     count = {"shared": 1, "per_subspace": layout.M, "per_group": layout.M * layout.groups}
-    points = layout.P * layout.out_channels * layout.M * layout.groups // layout.groups
-    per_codebook = points // count[config.codebooks]
+    per_codebook = layout.P * layout.out_channels * layout.M // count[config.codebooks]
     K = max(2, min(config.K, per_codebook))
     codes = layout.M * -(-layout.out_channels * layout.P * code_bits(K) // 8)
     itemsize = {"float32": 4, "float16": 2, "int8": 1}[config.codebook_dtype]

@@ -134,6 +134,13 @@ def test_a_twin_that_cannot_be_written_takes_the_model_with_it(model, tmp_path, 
     assert os.listdir(tmp_path) == []
 
 
+def test_one_name_for_both_models_is_refused(model, tmp_path):
+    path = tmp_path / "both.tflite"
+    with pytest.raises(qcnn_tflite.OutputError, match="different names"):
+        qcnn_tflite.convert(model, path, config=CONFIG, float_output=path, overwrite=True)
+    assert os.listdir(tmp_path) == []
+
+
 def test_preprocessing_travels_in_the_file(model):
     prepare = Preprocessing(size=(20, 20), scale=1 / 255, mean=(0.5,) * 3, std=(0.2,) * 3)
     result = qcnn_tflite.convert(model, config=CONFIG, preprocessing=prepare)

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-large",
         action="store_true",
-        help=f"leave out the second part, {_LARGE} at its real size (it needs TensorFlow)",
+        help=f"leave out the second part, {_LARGE} at its real size",
     )
     options.add_force(parser)
 

@@ -69,21 +69,29 @@ def compensate(objectives: list[Objective], code: ProductCode, *, refinements: i
                 codebook = code.codebooks[code.owner[g, m]]
                 for p in range(layout.P - 1, -1, -1):
                     block = slice(first + p * layout.d, first + (p + 1) * layout.d)
-                    local = slice(block.start - batch.start, block.stop - batch.start)
-                    triangle = factors[g][block, block]
-                    target = ideals[g][block] - np.linalg.solve(triangle.T, carried[g][local])
-                    unit = Block(target, triangle @ triangle.T, code.scale[g], mask[m])
-                    codes = unit.nearest(codebook)
+                    before = block.start - batch.start
+                    goal, own = _conditional(factors[g], ideals[g], carried[g], block, before)
+                    codes = Block(goal, own, code.scale[g], mask[m]).nearest(codebook)
                     code.codes[g, m, p] = codes
                     chosen = (codebook * mask[m])[codes].T * code.scale[g]
                     delta = chosen - ideals[g][block]
                     deltas[g][block] = delta
-                    carried[g][: local.start] += (
-                        factors[g][block, batch.start : block.start].T @ delta
-                    )
+                    carried[g][:before] += factors[g][block, batch.start : block.start].T @ delta
     for g, objective in enumerate(objectives):
         everything = slice(0, layout.rows)
         objective.move(everything, code.decode(g) - objective.current)
+
+
+def _conditional(
+    factor: FloatArray, ideal: FloatArray, carried: FloatArray, block: slice, at: int
+) -> tuple[FloatArray, FloatArray]:
+    """Target and metric of a block, given the errors of the rows behind it.
+
+    `carried` holds ``L[behind]ᵀ Δ[behind]`` for the rows of a batch; the block begins at its row `at`.
+    """
+    triangle = factor[block, block]
+    part = carried[at : at + len(triangle)]
+    return ideal[block] - np.linalg.solve(triangle.T, part), triangle @ triangle.T
 
 
 def _refine_subspace(
@@ -105,10 +113,10 @@ def _refine_subspace(
         for g in np.flatnonzero(owners == owner):
             for p in range(layout.P):
                 block = slice(first + p * layout.d, first + (p + 1) * layout.d)
-                local = slice(block.start - batch_start, block.stop - batch_start)
-                triangle = factors[g][block, block]
-                target = ideals[g][block] - np.linalg.solve(triangle.T, carried[g][local])
-                blocks.append(Block(target, triangle @ triangle.T, code.scale[g], mask))
+                goal, own = _conditional(
+                    factors[g], ideals[g], carried[g], block, block.start - batch_start
+                )
+                blocks.append(Block(goal, own, code.scale[g], mask))
         code.codebooks[owner] = refine(blocks, code.codebooks[owner], iterations) * mask
 
 
