@@ -1,0 +1,1 @@
+"""Measurements of this project: what a network gains and what it costs, against what one would use instead."""

@@ -1,0 +1,124 @@
+"""The kernels against TensorFlow Lite's float and int8 ones (XNNPACK), all in one interleaved run.
+
+    python benchmarks/kernels.py                                   # AlexNet, its FC layers, CNN-S, VGG-16
+    python benchmarks/kernels.py alexnet --runs 60 --json out.json --openvino
+
+Weights are random: what they are does not change the time. The first run makes the models, which takes
+minutes, and keeps them in --work. Networks with LRN are measured with stock TensorFlow Lite's and with
+ours. Needs `pip install '.[bench]'`; see CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # run as a script
+    sys.path.append(str(Path(__file__).parents[1]))
+
+from benchmarks import subjects
+from benchmarks.documents import write
+from benchmarks.memory import add_memory
+from benchmarks.model_files import default_folder
+from benchmarks.table import markdown
+from benchmarks.variants import Settings, entries
+from qcnn_tflite import result_document
+from qcnn_tflite.errors import QcnnError
+from qcnn_tflite.files import check_output
+from qcnn_tflite.interleaving import interleave
+from qcnn_tflite.progress import Progress
+
+
+def measure(
+    what: subjects.Subject, settings: Settings, *, runs: int, warmup: int = 5
+) -> list[dict[str, Any]]:
+    """Results of every variant of a network, from one interleaved run."""
+    found = entries(what, settings, say=_say)
+    with Progress(runs, "runs", None) as bar:
+        bar.describe(what.name)
+        contenders = [entry.contender for entry in found]
+        samples = interleave(contenders, runs, warmup=warmup, advance=bar.advance)
+    date = result_document.now()
+    return [
+        result_document.result(
+            model=what.name,
+            variant=entry.variant,
+            lrn=entry.lrn,
+            samples_ms=times,
+            load_ms=entry.contender.load_ms,
+            sizes=entry.sizes,
+            runtime=entry.runtime,
+            threads=settings.threads,
+            batch=1,
+            kernel=entry.kernel,
+            date=date,
+            versions=entry.versions,
+        )
+        for entry, times in zip(found, samples, strict=True)
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "networks",
+        nargs="*",
+        default=subjects.DEFAULT,
+        metavar="NETWORK",
+        help=f"default: {' '.join(subjects.DEFAULT)}",
+    )
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--runs", type=_positive, default=60, metavar="N", help="default: 60")
+    parser.add_argument("--kernel", default="auto", help="of our ops; default: auto")
+    parser.add_argument("--openvino", action="store_true", help="also OpenVINO's int8")
+    parser.add_argument(
+        "--memory", action="store_true", help="also the peak memory of each, see memory.py"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the results")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=default_folder(),
+        metavar="DIR",
+        help="where the models are kept; default: %(default)s",
+    )
+    args = parser.parse_args()
+    settings = Settings(args.work, args.threads, args.kernel, args.openvino)
+    results: list[dict[str, Any]] = []
+    try:
+        if args.json is not None:
+            check_output(args.json, overwrite=True)
+        chosen = [subjects.subject(name) for name in args.networks]
+        for what in chosen:
+            found = measure(what, settings, runs=args.runs)
+            gc.collect()  # the models of one network at a time
+            if args.memory:
+                add_memory(found, settings, say=_say)
+            print(markdown(found), end="\n\n", flush=True)
+            results += found
+            if args.json is not None:  # after every network: a later failure loses nothing
+                write(args.json, results)
+    except QcnnError as error:
+        _say(str(error))
+        return 2
+    return 0
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())
