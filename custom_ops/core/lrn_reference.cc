@@ -1,0 +1,24 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/lrn.h"
+
+namespace qcnn {
+
+void lrn_reference(const LrnShape& shape, int64_t count, const float* input, float* output) {
+  const int64_t channels = shape.channels;
+  const int64_t radius = std::min(shape.radius, channels);
+  for (int64_t p = 0; p < count; ++p, input += channels, output += channels) {
+    for (int64_t c = 0; c < channels; ++c) {
+      const int64_t last = std::min(c + radius, channels - 1);
+      double sum = 0;
+      for (int64_t j = std::max<int64_t>(c - radius, 0); j <= last; ++j) {
+        sum += static_cast<double>(input[j]) * static_cast<double>(input[j]);
+      }
+      const double power = std::pow(shape.bias + shape.alpha * sum, -shape.beta);
+      output[c] = static_cast<float>(input[c] * power);
+    }
+  }
+}
+
+}  // namespace qcnn

@@ -1,0 +1,178 @@
+// Every LRN kernel that this CPU can run against an independent double-precision answer.
+#include "core/lrn.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/kernels.h"
+
+namespace qcnn {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// The largest relative error allowed: of the kernels' own roots, and of their exp2 and log2.
+constexpr double kRootError = 1e-5, kPowerError = 1e-4;
+
+double naive(const LrnShape& s, const float* pixel, int64_t c) {
+  double sum = 0;
+  for (int64_t j = 0; j < s.channels; ++j) {
+    if (j - c <= s.radius && c - j <= s.radius) sum += double{pixel[j]} * double{pixel[j]};
+  }
+  return pixel[c] * std::pow(s.bias + s.alpha * sum, -double{s.beta});
+}
+
+std::vector<float> normal(size_t size, float scale, unsigned seed = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> values(0.0f, scale);
+  std::vector<float> x(size);
+  for (float& value : x) value = values(random);
+  return x;
+}
+
+class Lrn : public testing::TestWithParam<const Kernel*> {
+ protected:
+  void SetUp() override {
+    if (!GetParam()->available()) GTEST_SKIP() << "this CPU lacks " << GetParam()->features;
+  }
+
+  // Buffers of exactly the size, so that a sanitizer sees every access outside.
+  std::vector<float> run(const LrnShape& shape, const std::vector<float>& x) {
+    std::unique_ptr<float[]> input(new float[x.size()]), output(new float[x.size()]);
+    std::copy(x.begin(), x.end(), input.get());
+    std::fill_n(output.get(), x.size(), kNan);
+    GetParam()->lrn(shape, static_cast<int64_t>(x.size()) / shape.channels, input.get(),
+                    output.get());
+    EXPECT_EQ(std::memcmp(input.get(), x.data(), x.size() * sizeof(float)), 0);
+    return std::vector<float>(output.get(), output.get() + x.size());
+  }
+
+  void expect_close(const LrnShape& shape, const std::vector<float>& x, double tolerance) {
+    const std::vector<float> y = run(shape, x);
+    double worst = 0;
+    for (size_t i = 0; i < x.size(); ++i) {
+      const size_t c = i % static_cast<size_t>(shape.channels);
+      const double wanted = naive(shape, x.data() + (i - c), static_cast<int64_t>(c));
+      const double error = std::abs(y[i] - wanted);
+      worst = std::max(worst, error > 0 ? error / std::abs(wanted) : error);
+      ASSERT_FALSE(std::isnan(y[i])) << i;
+    }
+    EXPECT_LE(worst, tolerance) << "channels " << shape.channels << ", radius " << shape.radius
+                                << ", beta " << shape.beta;
+  }
+};
+
+TEST_P(Lrn, AnyNumberOfChannelsAndAnyRadius) {
+  for (int64_t channels : {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 20, 31, 32, 33, 48, 63, 96, 100}) {
+    for (int64_t radius : {0, 1, 2, 3, 5, 8, 10, 11, 17, 32, 33, 50, 99, 100, 2000000000}) {
+      expect_close({channels, radius, 1.0f, 2e-2f, 0.75f},
+                   normal(static_cast<size_t>(channels) * 3, 5.0f), kRootError);
+    }
+  }
+}
+
+TEST_P(Lrn, ManyChannels) {
+  for (int64_t radius : {2, 10, 11, 40, 400, 700}) {
+    expect_close({1283, radius, 1.0f, 1e-3f, 0.75f}, normal(1283 * 2, 5.0f), kRootError);
+  }
+}
+
+TEST_P(Lrn, AnyBeta) {
+  for (float beta : {0.0f, 0.1f, 0.25f, 0.5f, 0.6f, 0.75f, 1.0f, 1.5f, 2.0f, 5.0f, -0.75f, -2.0f}) {
+    const bool root = beta == 0.5f || beta == 0.75f || beta == 1.0f;
+    for (float scale : {1e-3f, 1.0f, 100.0f}) {
+      for (float bias : {1.0f, 2.0f, 1e-3f, 1e3f}) {
+        expect_close({96, 2, bias, 0.5f, beta}, normal(96 * 5, scale),
+                     root ? kRootError : kPowerError);
+      }
+    }
+  }
+}
+
+TEST_P(Lrn, SumsFromTheSmallestToTheLargest) {
+  for (float beta : {0.5f, 0.75f, 1.0f, 0.6f}) {
+    for (int exponent = -123; exponent <= 123; exponent += 3) {
+      const float bias = std::ldexp(1.37f, exponent);
+      // alpha 0 keeps the sum what it is; nothing is subnormal, which armv7 would take for 0.
+      const LrnShape shape = {20, 1, bias, 0.0f, beta};
+      std::vector<float> x(20, std::ldexp(1.0f, exponent > 0 ? 60 : -60));
+      expect_close(shape, x, beta == 0.6f ? kPowerError : kRootError);
+    }
+  }
+}
+
+TEST_P(Lrn, NoBias) {
+  // Zeros among zeros: 0 * 0^-0.75 is NaN, in TensorFlow Lite too; all others are numbers.
+  std::vector<float> x(40, 0.0f);
+  x[20] = 3.0f;
+  const std::vector<float> y = run({40, 2, 0.0f, 1.0f, 0.75f}, x);
+  EXPECT_NEAR(y[20], 3.0 * std::pow(9.0, -0.75), 1e-5);
+  for (int c : {18, 19, 21, 22}) EXPECT_EQ(y[static_cast<size_t>(c)], 0.0f);
+  for (int c : {0, 17, 23, 39}) EXPECT_TRUE(std::isnan(y[static_cast<size_t>(c)]));
+}
+
+TEST_P(Lrn, NanAndInfinitySpreadNoFurtherThanTheRadius) {
+  for (float value : {kNan, kInfinity, -kInfinity}) {
+    for (int64_t radius : {0, 2, 5, 40}) {
+      for (float beta : {0.75f, 0.6f}) {
+        const LrnShape shape = {200, radius, 1.0f, 0.1f, beta};
+        std::vector<float> x = normal(600, 1.0f);
+        const std::vector<float> clean = run(shape, x);
+        x[200 + 101] = value;
+        const std::vector<float> y = run(shape, x);
+        for (int64_t i = 0; i < 600; ++i) {
+          const size_t at = static_cast<size_t>(i);
+          if (i == 301) {
+            EXPECT_TRUE(std::isnan(y[at]));
+          } else if (i >= 301 - radius && i <= 301 + radius) {
+            EXPECT_TRUE(std::isnan(value) ? std::isnan(y[at]) : y[at] == 0.0f) << i;
+          } else {
+            EXPECT_EQ(y[at], clean[at]) << i << " radius " << radius;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Lrn, SquaresBeyondFloat) {
+  std::vector<float> x(32, 1.0f);
+  x[9] = 1e25f;
+  const std::vector<float> y = run({32, 2, 1.0f, 1.0f, 0.75f}, x);
+  for (float value : y) EXPECT_TRUE(value >= 0 && value <= 1);
+  EXPECT_LT(y[9], 1e-6f);
+  EXPECT_LT(y[8], 1e-6f);
+  EXPECT_GT(y[13], 0.1f);
+}
+
+TEST_P(Lrn, APixelDoesNotDependOnItsNeighbours) {
+  const LrnShape shape = {21, 2, 1.0f, 0.1f, 0.75f};
+  const std::vector<float> x = normal(21 * 6, 1.0f);
+  const std::vector<float> all = run(shape, x);
+  for (int p = 0; p < 6; ++p) {
+    const std::vector<float> one = run(shape, {x.begin() + 21 * p, x.begin() + 21 * (p + 1)});
+    EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + 21 * p));
+  }
+}
+
+TEST_P(Lrn, NoPixels) { GetParam()->lrn({3, 2, 1.0f, 1.0f, 0.75f}, 0, nullptr, nullptr); }
+
+std::string name_of(const testing::TestParamInfo<const Kernel*>& info) {
+  std::string name = info.param->name;
+  std::replace_if(name.begin(), name.end(), [](char c) { return !std::isalnum(c); }, '_');
+  return name;
+}
+
+INSTANTIATE_TEST_SUITE_P(Kernels, Lrn, testing::ValuesIn(kernels()), name_of);
+
+}  // namespace
+}  // namespace qcnn
