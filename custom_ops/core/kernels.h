@@ -1,35 +1,72 @@
-// The kernels and their selection. A kernel is a set of functions; which set runs is decided once,
-// by name or by what the CPU can do.
+// The kernels and their selection. A kernel makes layers and normalises; which one does is decided
+// once, by name or by what the CPU can do.
 #ifndef QCNN_CORE_KERNELS_H_
 #define QCNN_CORE_KERNELS_H_
 
 #include <cstddef>
+#include <memory>
+#include <vector>
 
 #include "core/layer.h"
 
 namespace qcnn {
 
-struct Kernel {
-  const char* name;  // static
-
-  // Floats of scratch that qconv needs for this shape.
-  int64_t (*qconv_scratch)(const ConvShape& shape, const Codes& codes);
-
-  // input: [batch][in_h][in_w][in_channels]; output: [batch][out_h][out_w][out_channels].
-  void (*qconv)(const ConvShape& shape, const Codes& codes, const float* input, float* output,
-                float* scratch);
-
-  int64_t (*qfc_scratch)(const FcShape& shape, const Codes& codes);
-
-  // input: [rows][in_channels]; output: [rows][out_channels].
-  void (*qfc)(const FcShape& shape, const Codes& codes, const float* input, float* output,
-              float* scratch);
+// Bytes that a layer holds besides the model file.
+struct Memory {
+  size_t packed = 0;   // constants as the kernel keeps them
+  size_t scratch = 0;  // tables, tiles, quantized inputs
 };
 
-// The float kernel that defines the right answer.
-extern const Kernel kReferenceKernel;
+// A convolution whose constants have been repacked.
+class ConvLayer {
+ public:
+  virtual ~ConvLayer() = default;
 
-// Kernel by name; "auto" or null is the fastest for this CPU. Null if there is none of that name.
+  // Plans work and memory for an input of a shape; again after each change of shape. What the layer
+  // was made with must not change. The result of run() does not depend on `threads`.
+  // Throws std::bad_alloc.
+  virtual void plan(const ConvShape& shape, int threads) = 0;
+
+  // input: [batch][in_h][in_w][in_channels]; output: [batch][out_h][out_w][out_channels].
+  // Allocates nothing.
+  virtual void run(const float* input, float* output) = 0;
+
+  virtual Memory memory() const = 0;
+};
+
+// A fully-connected layer whose constants have been repacked.
+class FcLayer {
+ public:
+  virtual ~FcLayer() = default;
+  virtual void plan(const FcShape& shape, int threads) = 0;
+
+  // input: [rows][in_channels]; output: [rows][out_channels]. Allocates nothing.
+  virtual void run(const float* input, float* output) = 0;
+
+  virtual Memory memory() const = 0;
+};
+
+struct Kernel {
+  const char* name;      // static
+  const char* features;  // CPU features that it needs, in words; static
+
+  // Whether this CPU has them.
+  bool (*available)();
+
+  // Throw std::bad_alloc. Of the shape they use what the options of the op fix: channels, kernel,
+  // strides, dilation, groups, activation.
+  std::unique_ptr<ConvLayer> (*conv)(const ConvShape& shape, Codes codes);
+  std::unique_ptr<FcLayer> (*fc)(const FcShape& shape, Codes codes);
+
+  // Local response normalization of pixels [count][shape.channels], each on its own.
+  void (*lrn)(const LrnShape& shape, int64_t count, const float* input, float* output);
+};
+
+// Every kernel in this build, the fastest first; the reference kernel is the last.
+const std::vector<const Kernel*>& kernels();
+
+// Kernel by name; "auto" or null is the first that this CPU can run. Null if there is none of that
+// name in this build, or if the CPU lacks its features.
 const Kernel* select_kernel(const char* name);
 
 }  // namespace qcnn

@@ -27,6 +27,10 @@ struct Codes {
     const int64_t index = codebook_count == 1 ? 0 : codebook_count == M ? m : group * M + m;
     return codebooks.data() + index * K * d;
   }
+
+  size_t bytes() const {
+    return codes.size() + (codebooks.size() + bias.size() + scale.size()) * sizeof(float);
+  }
 };
 
 struct ConvShape {
@@ -41,6 +45,14 @@ struct ConvShape {
 struct FcShape {
   int64_t rows = 0, in_channels = 0, out_channels = 0;
   Activation activation = Activation::kNone;
+};
+
+// TensorFlow Lite's LOCAL_RESPONSE_NORMALIZATION across the channels of each pixel:
+// output[c] = input[c] * (bias + alpha * sum of input[j]^2 over |j - c| <= radius) ^ -beta.
+struct LrnShape {
+  int64_t channels = 0;
+  int64_t radius = 0;
+  float bias = 1, alpha = 1, beta = 0.5f;
 };
 
 }  // namespace qcnn

@@ -1,6 +1,6 @@
 // Local response normalization: pixels [count][shape.channels], each on its own. Input and output
 // do not overlap. The file of each instruction set is compiled for it alone, and select.cc asks the
-// CPU before it hands one out; where the compiler cannot make it, the file is empty.
+// CPU before it hands one out.
 #ifndef QCNN_CORE_LRN_H_
 #define QCNN_CORE_LRN_H_
 
@@ -10,14 +10,18 @@
 
 namespace qcnn {
 
+using LrnFunction = void (*)(const LrnShape& shape, int64_t count, const float* input,
+                             float* output);
+
 // In double precision and with pow: the oracle.
 void lrn_reference(const LrnShape& shape, int64_t count, const float* input, float* output);
 
 // In float. A sum of squares beyond float's range makes 0 of a finite input, as in TensorFlow Lite;
 // NaN stays NaN, and spreads no further than the radius.
-void lrn_avx2(const LrnShape& shape, int64_t count, const float* input, float* output);
-void lrn_avx512(const LrnShape& shape, int64_t count, const float* input, float* output);
-void lrn_neon(const LrnShape& shape, int64_t count, const float* input, float* output);
+// Null where this build has no code for the instruction set.
+extern const LrnFunction lrn_avx2;
+extern const LrnFunction lrn_avx512;
+extern const LrnFunction lrn_neon;
 
 }  // namespace qcnn
 

@@ -1,7 +1,7 @@
+#include "core/lrn.h"
+
 #if defined(__AVX2__) && (defined(__FMA__) || defined(_MSC_VER))
 #include <immintrin.h>
-
-#include "core/lrn.h"
 
 namespace qcnn {
 namespace {
@@ -67,8 +67,10 @@ struct Vec {
 #include "core/lrn-inl.h"
 
 namespace qcnn {
-void lrn_avx2(const LrnShape& shape, int64_t count, const float* input, float* output) {
-  lrn(shape, count, input, output);
-}
+const LrnFunction lrn_avx2 = lrn;
+}  // namespace qcnn
+#else
+namespace qcnn {
+const LrnFunction lrn_avx2 = nullptr;
 }  // namespace qcnn
 #endif

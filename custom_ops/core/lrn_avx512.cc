@@ -1,11 +1,11 @@
+#include "core/lrn.h"
+
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
 #if defined(__GNUC__) && !defined(__clang__)
 // GCC's own header leaves operands undefined where no lane takes them (GCC bug 105593).
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <immintrin.h>
-
-#include "core/lrn.h"
 
 namespace qcnn {
 namespace {
@@ -63,8 +63,10 @@ struct Vec {
 #include "core/lrn-inl.h"
 
 namespace qcnn {
-void lrn_avx512(const LrnShape& shape, int64_t count, const float* input, float* output) {
-  lrn(shape, count, input, output);
-}
+const LrnFunction lrn_avx512 = lrn;
+}  // namespace qcnn
+#else
+namespace qcnn {
+const LrnFunction lrn_avx512 = nullptr;
 }  // namespace qcnn
 #endif

@@ -1,7 +1,7 @@
+#include "core/lrn.h"
+
 #if defined(__ARM_NEON) || defined(_M_ARM64)
 #include <arm_neon.h>
-
-#include "core/lrn.h"
 
 namespace qcnn {
 namespace {
@@ -73,8 +73,10 @@ struct Vec {
 #include "core/lrn-inl.h"
 
 namespace qcnn {
-void lrn_neon(const LrnShape& shape, int64_t count, const float* input, float* output) {
-  lrn(shape, count, input, output);
-}
+const LrnFunction lrn_neon = lrn;
+}  // namespace qcnn
+#else
+namespace qcnn {
+const LrnFunction lrn_neon = nullptr;
 }  // namespace qcnn
 #endif

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
+#include <vector>
 
 #include "core/activation.h"
 
@@ -62,23 +64,38 @@ void add_row(const ConvShape& s, const uint8_t* codes, int64_t outputs, int64_t 
   }
 }
 
-}  // namespace
+class ReferenceConv final : public ConvLayer {
+ public:
+  explicit ReferenceConv(Codes codes) : codes_(std::move(codes)) {}
 
-int64_t qconv_reference_scratch(const ConvShape& s, const Codes& codes) {
-  const int64_t outputs = s.out_channels / s.groups;
-  return (codes.K + codes.d) * s.in_w + s.out_h * outputs * s.out_w;
-}
+  void plan(const ConvShape& shape, int) override {
+    shape_ = shape;
+    const int64_t outputs = shape.out_channels / shape.groups;
+    scratch_.resize(static_cast<size_t>((codes_.K + codes_.d) * shape.in_w +
+                                        shape.out_h * outputs * shape.out_w));
+  }
 
-void qconv_reference(const ConvShape& s, const Codes& codes, const float* input, float* output,
-                     float* scratch) {
-  assert(input != nullptr && output != nullptr && scratch != nullptr);
+  void run(const float* input, float* output) override;
+
+  Memory memory() const override { return {codes_.bytes(), scratch_.size() * sizeof(float)}; }
+
+ private:
+  Codes codes_;
+  ConvShape shape_;
+  std::vector<float> scratch_;
+};
+
+void ReferenceConv::run(const float* input, float* output) {
+  const ConvShape& s = shape_;
+  const Codes& codes = codes_;
+  assert(input != nullptr && output != nullptr);
   assert(s.groups > 0 && s.in_channels % s.groups == 0 && s.out_channels % s.groups == 0);
   const int64_t channels = s.in_channels / s.groups;
   const int64_t outputs = s.out_channels / s.groups;
   const int64_t taps = s.kernel_h * s.kernel_w;
   assert(codes.M == (channels + codes.d - 1) / codes.d);
 
-  float* table = scratch;                    // [K][in_w]
+  float* table = scratch_.data();            // [K][in_w]
   float* pixels = table + codes.K * s.in_w;  // [d][in_w]
   float* sums = pixels + codes.d * s.in_w;   // [out_h][outputs][out_w]
 
@@ -116,6 +133,12 @@ void qconv_reference(const ConvShape& s, const Codes& codes, const float* input,
       }
     }
   }
+}
+
+}  // namespace
+
+std::unique_ptr<ConvLayer> make_conv_reference(const ConvShape&, Codes codes) {
+  return std::make_unique<ReferenceConv>(std::move(codes));
 }
 
 }  // namespace qcnn

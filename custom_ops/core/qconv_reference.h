@@ -1,17 +1,16 @@
 #ifndef QCNN_CORE_QCONV_REFERENCE_H_
 #define QCNN_CORE_QCONV_REFERENCE_H_
 
-#include "core/layer.h"
+#include <memory>
+
+#include "core/kernels.h"
 
 namespace qcnn {
 
-// Floats of scratch of qconv_reference().
-int64_t qconv_reference_scratch(const ConvShape& shape, const Codes& codes);
-
-// Q-CNN's convolution (Wu et al. 2016, section 3.3.1) in float32: for every input row and subspace
-// a table of inner products of all codewords with all pixels, then one addition per code.
-void qconv_reference(const ConvShape& shape, const Codes& codes, const float* input, float* output,
-                     float* scratch);
+// Q-CNN's convolution (Wu et al. 2016, section 3.3.1) in float32, on one thread: for every input
+// row and subspace a table of inner products of all codewords with all pixels, then one addition
+// per code. It defines the right answer.
+std::unique_ptr<ConvLayer> make_conv_reference(const ConvShape& shape, Codes codes);
 
 }  // namespace qcnn
 

@@ -2,23 +2,40 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
+#include <vector>
 
 #include "core/activation.h"
-#include "core/kernels.h"
-#include "core/qconv_reference.h"
 
 namespace qcnn {
+namespace {
 
-int64_t qfc_reference_scratch(const FcShape& s, const Codes& codes) {
-  return codes.K + s.out_channels;
-}
+class ReferenceFc final : public FcLayer {
+ public:
+  explicit ReferenceFc(Codes codes) : codes_(std::move(codes)) {}
 
-void qfc_reference(const FcShape& s, const Codes& codes, const float* input, float* output,
-                   float* scratch) {
-  assert(input != nullptr && output != nullptr && scratch != nullptr);
+  void plan(const FcShape& shape, int) override {
+    shape_ = shape;
+    scratch_.resize(static_cast<size_t>(codes_.K + shape.out_channels));
+  }
+
+  void run(const float* input, float* output) override;
+
+  Memory memory() const override { return {codes_.bytes(), scratch_.size() * sizeof(float)}; }
+
+ private:
+  Codes codes_;
+  FcShape shape_;
+  std::vector<float> scratch_;
+};
+
+void ReferenceFc::run(const float* input, float* output) {
+  const FcShape& s = shape_;
+  const Codes& codes = codes_;
+  assert(input != nullptr && output != nullptr);
   assert(codes.M == (s.in_channels + codes.d - 1) / codes.d);
-  float* table = scratch;         // [K]
-  float* sums = table + codes.K;  // [out_channels]
+  float* table = scratch_.data();  // [K]
+  float* sums = table + codes.K;   // [out_channels]
   for (int64_t r = 0; r < s.rows; ++r) {
     const float* row = input + r * s.in_channels;
     std::fill(sums, sums + s.out_channels, 0.0f);
@@ -41,8 +58,10 @@ void qfc_reference(const FcShape& s, const Codes& codes, const float* input, flo
   }
 }
 
-const Kernel kReferenceKernel = {
-    "reference", qconv_reference_scratch, qconv_reference, qfc_reference_scratch, qfc_reference,
-};
+}  // namespace
+
+std::unique_ptr<FcLayer> make_fc_reference(const FcShape&, Codes codes) {
+  return std::make_unique<ReferenceFc>(std::move(codes));
+}
 
 }  // namespace qcnn

@@ -1,17 +1,16 @@
 #ifndef QCNN_CORE_QFC_REFERENCE_H_
 #define QCNN_CORE_QFC_REFERENCE_H_
 
-#include "core/layer.h"
+#include <memory>
+
+#include "core/kernels.h"
 
 namespace qcnn {
 
-// Floats of scratch of qfc_reference().
-int64_t qfc_reference_scratch(const FcShape& shape, const Codes& codes);
-
-// Q-CNN's fully-connected layer (Wu et al. 2016, section 3.3.2) in float32: for every row and
-// subspace a table of inner products with all codewords, then one addition per code.
-void qfc_reference(const FcShape& shape, const Codes& codes, const float* input, float* output,
-                   float* scratch);
+// Q-CNN's fully-connected layer (Wu et al. 2016, section 3.3.2) in float32, on one thread: for
+// every row and subspace a table of inner products with all codewords, then one addition per code.
+// It defines the right answer.
+std::unique_ptr<FcLayer> make_fc_reference(const FcShape& shape, Codes codes);
 
 }  // namespace qcnn
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
 
@@ -16,59 +17,135 @@ int64_t pick(std::mt19937* random, std::initializer_list<int64_t> values) {
   return values.begin()[(*random)() % values.size()];
 }
 
-class Kernels : public testing::TestWithParam<const char*> {
- protected:
-  const Kernel& kernel() { return *select_kernel(GetParam()); }
+std::vector<float> run_conv(const Kernel& kernel, const ConvShape& s, const Codes& codes,
+                            const std::vector<float>& input, int threads = 1) {
+  std::vector<float> output(static_cast<size_t>(s.batch * s.out_h * s.out_w * s.out_channels));
+  const auto layer = kernel.conv(s, codes);
+  layer->plan(s, threads);
+  layer->run(input.data(), output.data());
+  return output;
+}
 
-  // max|a - b| <= 1e-4 max|b|: float32 sums of up to some thousand terms against double ones.
-  static void expect_close(const std::vector<float>& a, const std::vector<double>& b,
-                           const std::string& what) {
-    ASSERT_EQ(a.size(), b.size());
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      largest = std::max(largest, std::abs(b[i]));
-      worst = std::max(worst, std::abs(a[i] - b[i]));
+std::vector<float> run_fc(const Kernel& kernel, const FcShape& s, const Codes& codes,
+                          const std::vector<float>& input, int threads = 1) {
+  std::vector<float> output(static_cast<size_t>(s.rows * s.out_channels));
+  const auto layer = kernel.fc(s, codes);
+  layer->plan(s, threads);
+  layer->run(input.data(), output.data());
+  return output;
+}
+
+ConvShape random_conv(std::mt19937* random) {
+  ConvShape s;
+  s.groups = pick(random, {1, 1, 2, 3});
+  s.in_channels = s.groups * pick(random, {1, 3, 4, 8, 11, 16, 40});
+  s.out_channels = s.groups * pick(random, {1, 2, 5, 16, 33});
+  s.kernel_h = pick(random, {1, 2, 3, 5, 7});
+  s.kernel_w = pick(random, {1, 3, 4, 5, 7, 11});
+  s.stride_h = pick(random, {1, 1, 2, 4});
+  s.stride_w = pick(random, {1, 1, 2, 3});
+  s.dilation_h = pick(random, {1, 1, 2, 7});
+  s.dilation_w = pick(random, {1, 1, 3, 13});
+  s.batch = pick(random, {1, 1, 3});
+  s.in_h = pick(random, {1, 5, 8, 13, 40});
+  s.in_w = pick(random, {1, 4, 9, 17, 70});
+  s.pad_top = pick(random, {0, 1, 4});
+  s.pad_left = pick(random, {0, 2, 5});
+  s.out_h = pick(random, {1, 4, 9, 34});  // rows behind the input count as padding
+  s.out_w = pick(random, {1, 5, 12, 65});
+  if (random->operator()() % 6 == 0) {  // a 1x1 convolution, with nothing around it
+    s.kernel_h = s.kernel_w = s.stride_h = s.stride_w = 1;
+    s.pad_top = s.pad_left = 0;
+    s.out_h = s.in_h;
+    s.out_w = s.in_w;
+  }
+  s.activation = static_cast<Activation>((*random)() % 4);
+  return s;
+}
+
+Layout random_layout(std::mt19937* random, const ConvShape& s) {
+  Layout layout;
+  layout.channels = s.in_channels;
+  layout.outputs = s.out_channels;
+  layout.taps = s.kernel_h * s.kernel_w;
+  layout.groups = s.groups;
+  layout.K = pick(random, {1, 2, 3, 4, 7, 16, 32, 33, 64, 100, 128, 200, 256});
+  layout.d = pick(random, {1, 2, 3, 4, 5, 6, 8, 9, 16, 20});
+  layout.sharing = static_cast<int>((*random)() % 3);
+  layout.bias = (*random)() % 2 == 0;
+  layout.scale = (*random)() % 2 == 0;
+  return layout;
+}
+
+class Kernels : public testing::TestWithParam<const Kernel*> {
+ protected:
+  void SetUp() override {
+    if (!kernel().available()) GTEST_SKIP() << "this CPU lacks " << kernel().features;
+  }
+
+  const Kernel& kernel() { return *GetParam(); }
+
+  // float32 sums, and tables rounded to int16.
+  double tolerance() { return std::strcmp(kernel().name, "reference") == 0 ? 1e-5 : 5e-3; }
+
+  void expect_close(const std::vector<float>& output, const Answer& answer,
+                    const std::string& what) {
+    ASSERT_EQ(output.size(), answer.output.size());
+    double error = 0;
+    for (size_t i = 0; i < output.size(); ++i) {
+      error = std::hypot(error, output[i] - answer.output[i]);
     }
-    EXPECT_LE(worst, 1e-4 * largest + 1e-30) << what;
+    double norm = 0;
+    for (double value : answer.output) norm = std::hypot(norm, value);
+    EXPECT_LE(error, tolerance() * answer.size + 1e-6 * norm + 1e-30) << what;
   }
 };
 
 TEST_P(Kernels, ConvolutionsOfRandomShapes) {
   std::mt19937 random(20161);
   for (int round = 0; round < 300; ++round) {
-    ConvShape s;
-    s.groups = pick(&random, {1, 1, 2, 3});
-    s.in_channels = s.groups * pick(&random, {1, 3, 4, 8, 11, 16});
-    s.out_channels = s.groups * pick(&random, {1, 2, 5, 16, 33});
-    s.kernel_h = pick(&random, {1, 2, 3, 5});
-    s.kernel_w = pick(&random, {1, 3, 4});
-    s.stride_h = pick(&random, {1, 1, 2, 4});
-    s.stride_w = pick(&random, {1, 2, 3});
-    s.dilation_h = pick(&random, {1, 1, 2});
-    s.dilation_w = pick(&random, {1, 3});
-    s.batch = pick(&random, {1, 1, 3});
-    s.in_h = pick(&random, {1, 5, 8, 13});
-    s.in_w = pick(&random, {1, 4, 9, 17});
-    s.pad_top = pick(&random, {0, 1, 4});
-    s.pad_left = pick(&random, {0, 2, 5});
-    s.out_h = pick(&random, {1, 4, 9});  // rows behind the input count as padding
-    s.out_w = pick(&random, {1, 5, 12});
-    s.activation = static_cast<Activation>(random() % 4);
-    const Layout layout = {s.in_channels,
-                           s.out_channels,
-                           s.kernel_h * s.kernel_w,
-                           s.groups,
-                           pick(&random, {1, 2, 3, 7, 16, 100, 128, 256}),
-                           pick(&random, {1, 2, 3, 4, 8, 16}),
-                           static_cast<int>(random() % 3),
-                           random() % 2 == 0,
-                           random() % 2 == 0};
+    const ConvShape s = random_conv(&random);
+    const Layout layout = random_layout(&random, s);
     const Codes codes = random_codes(&random, layout);
     const auto input = random_floats(&random, s.batch * s.in_h * s.in_w * s.in_channels);
-    std::vector<float> output(static_cast<size_t>(s.batch * s.out_h * s.out_w * s.out_channels));
-    std::vector<float> scratch(static_cast<size_t>(kernel().qconv_scratch(s, codes)));
-    kernel().qconv(s, codes, input.data(), output.data(), scratch.data());
-    expect_close(output, naive_conv(s, codes, input), "round " + std::to_string(round));
+    const auto output = run_conv(kernel(), s, codes, input);
+    expect_close(output, naive_conv(s, codes, input.data()),
+                 "round " + std::to_string(round) + " K " + std::to_string(layout.K) + " d " +
+                     std::to_string(layout.d));
+  }
+}
+
+// Layers as the papers' networks have them, on less input.
+TEST_P(Kernels, ConvolutionsOfRealShapes) {
+  std::mt19937 random(20163);
+  const struct {
+    int64_t size, channels, outputs, kernel, stride, pad, groups, K, d;
+  } cases[] = {
+      {67, 3, 96, 11, 4, 0, 1, 128, 3},  {27, 96, 64, 5, 1, 2, 2, 128, 8},
+      {13, 256, 48, 3, 1, 1, 1, 128, 8}, {18, 128, 64, 3, 1, 1, 1, 128, 8},
+      {61, 3, 24, 7, 2, 0, 1, 128, 3},   {56, 64, 32, 3, 1, 1, 1, 128, 6},
+      {28, 96, 64, 1, 1, 0, 1, 256, 2},  {14, 160, 64, 3, 1, 1, 1, 256, 8},
+      {14, 256, 100, 1, 1, 0, 1, 64, 4}, {7, 512, 32, 1, 1, 0, 1, 256, 9},
+      {28, 128, 64, 3, 2, 1, 1, 128, 4}, {56, 64, 96, 1, 2, 0, 1, 32, 2},
+      {224, 16, 8, 3, 1, 1, 1, 16, 4},   {15, 24, 20, 3, 1, 1, 1, 256, 1},
+  };
+  for (const auto& c : cases) {
+    ConvShape s;
+    s.batch = 1;
+    s.in_h = s.in_w = c.size;
+    s.in_channels = c.channels;
+    s.out_channels = c.outputs;
+    s.kernel_h = s.kernel_w = c.kernel;
+    s.stride_h = s.stride_w = c.stride;
+    s.pad_top = s.pad_left = c.pad;
+    s.groups = c.groups;
+    s.out_h = s.out_w = (c.size + 2 * c.pad - c.kernel) / c.stride + 1;
+    const Codes codes = random_codes(
+        &random, {c.channels, c.outputs, c.kernel * c.kernel, c.groups, c.K, c.d, 1, true, false});
+    auto input = random_floats(&random, c.size * c.size * c.channels);
+    for (float& value : input) value = std::max(value, 0.0f);  // as after ReLU
+    expect_close(run_conv(kernel(), s, codes, input), naive_conv(s, codes, input.data()),
+                 std::to_string(c.channels) + " to " + std::to_string(c.outputs) + " channels");
   }
 }
 
@@ -76,46 +153,151 @@ TEST_P(Kernels, FullyConnectedLayersOfRandomShapes) {
   std::mt19937 random(20162);
   for (int round = 0; round < 200; ++round) {
     FcShape s;
-    s.rows = pick(&random, {1, 1, 2, 7});
-    s.in_channels = pick(&random, {1, 3, 17, 64, 301});
-    s.out_channels = pick(&random, {1, 5, 64, 257});
+    s.rows = pick(&random, {1, 1, 2, 7, 8, 33});
+    s.in_channels = pick(&random, {1, 3, 17, 64, 301, 1024});
+    s.out_channels = pick(&random, {1, 5, 64, 257, 600});
     s.activation = static_cast<Activation>(random() % 4);
     const Layout layout = {s.in_channels,
                            s.out_channels,
                            1,
                            1,
-                           pick(&random, {1, 2, 5, 16, 32, 200, 256}),
-                           pick(&random, {1, 2, 3, 4, 9}),
+                           pick(&random, {1, 2, 3, 4, 5, 16, 32, 50, 64, 128, 200, 256}),
+                           pick(&random, {1, 2, 3, 4, 8, 9}),
                            static_cast<int>(random() % 2),
                            random() % 2 == 0,
                            random() % 2 == 0};
     const Codes codes = random_codes(&random, layout);
     const auto input = random_floats(&random, s.rows * s.in_channels);
-    std::vector<float> output(static_cast<size_t>(s.rows * s.out_channels));
-    std::vector<float> scratch(static_cast<size_t>(kernel().qfc_scratch(s, codes)));
-    kernel().qfc(s, codes, input.data(), output.data(), scratch.data());
-    expect_close(output, naive_fc(s, codes, input), "round " + std::to_string(round));
+    expect_close(run_fc(kernel(), s, codes, input), naive_fc(s, codes, input.data()),
+                 "round " + std::to_string(round) + " K " + std::to_string(layout.K) + " d " +
+                     std::to_string(layout.d));
+  }
+}
+
+TEST_P(Kernels, ThreadsDoNotChangeABit) {
+  std::mt19937 random(20164);
+  for (int round = 0; round < 40; ++round) {
+    const ConvShape s = random_conv(&random);
+    const Codes codes = random_codes(&random, random_layout(&random, s));
+    const auto input = random_floats(&random, s.batch * s.in_h * s.in_w * s.in_channels);
+    const auto one = run_conv(kernel(), s, codes, input, 1);
+    for (int threads : {2, 3, 4, 8}) {
+      const auto many = run_conv(kernel(), s, codes, input, threads);
+      ASSERT_EQ(0, std::memcmp(one.data(), many.data(), one.size() * sizeof(float)))
+          << "round " << round << ", " << threads << " threads";
+    }
+    const FcShape fc = {pick(&random, {1, 3, 20}), pick(&random, {64, 301}),
+                        pick(&random, {5, 700}), Activation::kRelu};
+    const Codes fc_codes = random_codes(&random, {fc.in_channels, fc.out_channels, 1, 1,
+                                                  pick(&random, {4, 32, 256}), 2, 1, true, true});
+    const auto rows = random_floats(&random, fc.rows * fc.in_channels);
+    const auto alone = run_fc(kernel(), fc, fc_codes, rows, 1);
+    for (int threads : {2, 3, 4, 8}) {
+      const auto many = run_fc(kernel(), fc, fc_codes, rows, threads);
+      ASSERT_EQ(0, std::memcmp(alone.data(), many.data(), alone.size() * sizeof(float)));
+    }
+  }
+}
+
+// An interpreter may resize its input: the same layer then gives what a new one would.
+TEST_P(Kernels, LayersCanBePlannedAgain) {
+  std::mt19937 random(20165);
+  ConvShape s;
+  s.in_channels = 12;
+  s.out_channels = 20;
+  s.kernel_h = s.kernel_w = 3;
+  const Codes codes = random_codes(&random, {12, 20, 9, 1, 64, 4, 1, true, true});
+  const auto layer = kernel().conv(s, codes);
+  for (int64_t size : {9, 40, 3, 9}) {
+    for (int64_t stride : {1, 1}) {
+      s.batch = size == 3 ? 2 : 1;
+      s.in_h = size;
+      s.in_w = size + 5;
+      s.stride_h = s.stride_w = stride;
+      s.pad_top = s.pad_left = 1;
+      s.out_h = s.in_h;
+      s.out_w = s.in_w;
+      const auto input = random_floats(&random, s.batch * s.in_h * s.in_w * s.in_channels);
+      std::vector<float> output(static_cast<size_t>(s.batch * s.out_h * s.out_w * 20));
+      layer->plan(s, 2);
+      layer->run(input.data(), output.data());
+      EXPECT_EQ(output, run_conv(kernel(), s, codes, input)) << size;
+    }
+  }
+  FcShape fc = {1, 30, 300, Activation::kNone};
+  const Codes fc_codes = random_codes(&random, {30, 300, 1, 1, 32, 4, 1, true, true});
+  const auto fc_layer = kernel().fc(fc, fc_codes);
+  for (int64_t rows : {1, 40, 3, 9, 1}) {
+    fc.rows = rows;
+    const auto input = random_floats(&random, rows * 30);
+    std::vector<float> output(static_cast<size_t>(rows * 300));
+    fc_layer->plan(fc, 2);
+    fc_layer->run(input.data(), output.data());
+    EXPECT_EQ(output, run_fc(kernel(), fc, fc_codes, input)) << rows;
   }
 }
 
 TEST_P(Kernels, NanStaysNan) {
   std::mt19937 random(3);
-  const FcShape s = {1, 8, 4, Activation::kRelu6};
-  const Codes codes = random_codes(&random, {8, 4, 1, 1, 16, 4, 1, true, true});
-  auto input = random_floats(&random, 8);
-  input[5] = std::numeric_limits<float>::quiet_NaN();
-  std::vector<float> output(4), scratch(static_cast<size_t>(kernel().qfc_scratch(s, codes)));
-  kernel().qfc(s, codes, input.data(), output.data(), scratch.data());
-  for (float value : output) EXPECT_TRUE(std::isnan(value));
+  for (float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    for (int64_t rows : {1, 12}) {
+      const FcShape s = {rows, 8, 4, Activation::kNone};
+      const Codes codes = random_codes(&random, {8, 4, 1, 1, 16, 4, 1, true, true});
+      auto input = random_floats(&random, 8 * rows);
+      for (int64_t r = 0; r < rows; ++r) input[static_cast<size_t>(8 * r + 5)] = bad;
+      for (float value : run_fc(kernel(), s, codes, input)) EXPECT_FALSE(std::isfinite(value));
+    }
+    ConvShape s;
+    s.batch = 1;
+    s.in_h = s.in_w = s.out_h = s.out_w = 3;
+    s.in_channels = 4;
+    s.out_channels = 5;
+    s.kernel_h = s.kernel_w = 3;
+    s.pad_top = s.pad_left = 1;
+    const Codes codes = random_codes(&random, {4, 5, 9, 1, 16, 2, 1, true, false});
+    auto input = random_floats(&random, 36);
+    input[4 * 4] = bad;  // the middle: every output reads it
+    for (float value : run_conv(kernel(), s, codes, input)) EXPECT_FALSE(std::isfinite(value));
+  }
 }
 
-INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::Values("reference", "auto"),
-                         [](const auto& info) { return std::string(info.param); });
+// Nothing but the bias, and no division by zero.
+TEST_P(Kernels, ZeroInputs) {
+  std::mt19937 random(4);
+  const FcShape s = {1, 64, 9, Activation::kNone};
+  Codes codes = random_codes(&random, {64, 9, 1, 1, 32, 4, 1, true, true});
+  const std::vector<float> zeros(64);
+  EXPECT_EQ(run_fc(kernel(), s, codes, zeros), codes.bias);
+  std::fill(codes.codebooks.begin(), codes.codebooks.end(), 0.0f);
+  EXPECT_EQ(run_fc(kernel(), s, codes, random_floats(&random, 64)), codes.bias);
+}
+
+// Inputs and weights of any size: the scale of the tables follows them.
+TEST_P(Kernels, LargeAndSmallValues) {
+  std::mt19937 random(5);
+  for (float inputs : {1e-12f, 1e12f}) {
+    for (float weights : {1e-12f, 1e6f}) {
+      const FcShape s = {1, 64, 40, Activation::kNone};
+      Codes codes = random_codes(&random, {64, 40, 1, 1, 32, 4, 1, false, false});
+      for (float& value : codes.codebooks) value *= weights;
+      auto input = random_floats(&random, 64);
+      for (float& value : input) value *= inputs;
+      expect_close(run_fc(kernel(), s, codes, input), naive_fc(s, codes, input.data()),
+                   std::to_string(inputs) + " " + std::to_string(weights));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::ValuesIn(kernels()),
+                         [](const auto& info) { return std::string(info.param->name); });
 
 TEST(Selection, UnknownNamesAreRefused) {
   EXPECT_EQ(select_kernel("no such kernel"), nullptr);
   EXPECT_STREQ(select_kernel("reference")->name, "reference");
-  EXPECT_NE(select_kernel(nullptr), nullptr);
+  ASSERT_NE(select_kernel(nullptr), nullptr);
+  EXPECT_EQ(select_kernel(nullptr), select_kernel("auto"));
+  EXPECT_TRUE(select_kernel("auto")->available());
 }
 
 }  // namespace

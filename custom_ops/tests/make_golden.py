@@ -55,8 +55,31 @@ def small_model() -> bytes:
     return tf.lite.TFLiteConverter.from_keras_model(model).convert()
 
 
-def main() -> None:
+def normalization_model() -> bytes:
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4, 5, 20), tf.float32)])
+    def normalize(x: tf.Tensor) -> tf.Tensor:
+        return tf.nn.local_response_normalization(x, 2, bias=1.0, alpha=0.1, beta=0.75)
+
+    function = normalize.get_concrete_function()
+    return tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
+
+
+def write_run(path: Path, float_model: bytes, x: np.ndarray) -> None:
+    """An input, and what the stock runtime makes of it."""
     from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=float_model)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    y = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    lines = [f"{v.size} " + " ".join(f"{float(n):.9g}" for n in v.ravel()) for v in (x, y)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def main() -> None:
 
     GOLDEN.mkdir(exist_ok=True)
     (GOLDEN / "options.txt").write_text("\n".join(options_lines()) + "\n")
@@ -76,14 +99,11 @@ def main() -> None:
         assert code_bits(K) == 4
     data = rewrite(model, layers, {"model": "golden"})
     (GOLDEN / "small.tflite").write_bytes(data)
-    interpreter = Interpreter(model_content=decoded_float_model(data))
-    interpreter.allocate_tensors()
     x = rng.normal(size=(1, 9, 8, 6)).astype(np.float32)
-    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
-    interpreter.invoke()
-    y = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    lines = [f"{v.size} " + " ".join(f"{float(n):.9g}" for n in v.ravel()) for v in (x, y)]
-    (GOLDEN / "small.txt").write_text("\n".join(lines) + "\n")
+    write_run(GOLDEN / "small.txt", decoded_float_model(data), x)
+    data = normalization_model()
+    (GOLDEN / "lrn.tflite").write_bytes(data)
+    write_run(GOLDEN / "lrn.txt", data, 5 * rng.normal(size=(1, 4, 5, 20)).astype(np.float32))
 
 
 if __name__ == "__main__":

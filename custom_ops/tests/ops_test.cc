@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -15,6 +17,7 @@
 
 #include "qcnn/qcnn_ops.h"
 #include "random_layer.h"
+#include "tflite/lrn_op.h"
 
 namespace qcnn {
 namespace {
@@ -160,7 +163,7 @@ class Fc : public testing::Test {
 TEST_F(Fc, AnswersAsTheDecodedWeights) {
   ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
   ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
-  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values);
+  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values.data()).output;
   ASSERT_EQ(host[5].bytes, expected.size() * 4);
   EXPECT_EQ(host[5].dims->size, 2);
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -184,7 +187,7 @@ TEST_F(Fc, AnInputOfUnknownShapeIsPlannedInInvoke) {
   ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
   EXPECT_EQ(host[5].allocation_type, kTfLiteDynamic);
   ASSERT_EQ(op->invoke(host.context()), kTfLiteOk) << host.error;
-  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values);
+  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values.data()).output;
   EXPECT_NEAR(static_cast<float*>(host[5].data)[3], expected[3], 1e-4);
 }
 
@@ -194,7 +197,7 @@ TEST_F(Fc, BiasAndScaleMayBeAbsent) {
   codes.bias.clear();
   codes.scale.clear();
   ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
-  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values);
+  const auto expected = naive_fc({2, 10, 6, Activation::kRelu}, codes, values.data()).output;
   EXPECT_NEAR(static_cast<float*>(host[5].data)[7], expected[7], 1e-4);
 }
 
@@ -292,11 +295,12 @@ TEST_F(Fc, NoOptions) {
 }
 
 TEST(Delegate, KnowsItsKernels) {
-  TfLiteDelegate* delegate = qcnn_delegate_create("reference");
+  TfLiteDelegate* delegate = qcnn_delegate_create("reference", QCNN_WITHOUT_LRN);
   ASSERT_NE(delegate, nullptr);
   EXPECT_EQ(delegate->flags & kTfLiteDelegateFlagsAllowDynamicTensors, 1);
   qcnn_delegate_delete(delegate);
-  EXPECT_EQ(qcnn_delegate_create("no such kernel"), nullptr);
+  EXPECT_EQ(qcnn_delegate_create("no such kernel", 0), nullptr);
+  EXPECT_EQ(qcnn_delegate_create("reference", 2), nullptr);
 }
 
 extern "C" TfLiteDelegate* tflite_plugin_create_delegate(const char* const*, const char* const*,
@@ -310,17 +314,140 @@ TEST(Delegate, UnknownOptionsAreRefusedWithASentence) {
   const char* values[] = {"auto"};
   const auto report = [](const char* message) { reported = message; };
   EXPECT_EQ(tflite_plugin_create_delegate(keys, values, 1, report), nullptr);
-  EXPECT_NE(reported.find("no option 'kernels'"), std::string::npos);
+  EXPECT_NE(reported.find("no option 'kernels'; the options are: kernel, lrn"), std::string::npos);
+  keys[0] = "lrn";
+  EXPECT_EQ(tflite_plugin_create_delegate(keys, values, 1, report), nullptr);
+  EXPECT_NE(reported.find("option 'lrn' is 'auto'; expected 0 or 1"), std::string::npos);
   keys[0] = "kernel";
   values[0] = "fastest";
   EXPECT_EQ(tflite_plugin_create_delegate(keys, values, 1, report), nullptr);
   EXPECT_NE(reported.find("no kernel 'fastest'"), std::string::npos);
+  for (const Kernel* kernel : kernels()) {
+    EXPECT_NE(reported.find(kernel->name), std::string::npos);
+    const std::string lacking = std::string(kernel->name) + " (needs " + kernel->features;
+    EXPECT_EQ(reported.find(lacking) == std::string::npos, kernel->available());
+  }
   TfLiteDelegate* delegate = tflite_plugin_create_delegate(nullptr, nullptr, 0, nullptr);
   EXPECT_NE(delegate, nullptr);
   tflite_plugin_destroy_delegate(delegate);
 }
 
-TEST(Registration, AddsBothOps) {
+// A local response normalization of two pixels of 5 channels.
+class Normalization : public testing::Test {
+ protected:
+  Normalization() {
+    std::mt19937 random(6);
+    values = random_floats(&random, 10);
+    host.input({1, 2, 1, 5}, values);
+    host.set(5, {1}, std::vector<uint8_t>(4), kTfLiteFloat32, kTfLiteArenaRw);
+  }
+  TfLiteStatus prepare() {
+    op.reset(new LrnOp(select_kernel("auto"), params));
+    return op->prepare(host.context(), inputs, {5});
+  }
+  void expect_normalized() {
+    ASSERT_EQ(host[5].bytes, values.size() * 4);
+    ASSERT_EQ(host[5].dims->size, 4);
+    for (int i = 0; i < static_cast<int>(values.size()); ++i) {
+      double sum = 0;
+      for (int c = std::max(i % 5 - 1, 0); c <= std::min(i % 5 + 1, 4); ++c) {
+        const double x = values[static_cast<size_t>(i / 5 * 5 + c)];
+        sum += x * x;
+      }
+      const double wanted = values[static_cast<size_t>(i)] * std::pow(2 + 0.5 * sum, -0.75);
+      EXPECT_NEAR(static_cast<float*>(host[5].data)[i], wanted, 1e-5);
+    }
+  }
+  void expect_refused(const char* part) {
+    EXPECT_EQ(prepare(), kTfLiteError);
+    EXPECT_NE(host.error.find(part), std::string::npos) << host.error;
+    EXPECT_EQ(host.error.compare(0, 5, "LRN: "), 0);
+    EXPECT_EQ(host.error.back(), '.');
+  }
+
+  Host host;
+  std::vector<float> values;
+  TfLiteLocalResponseNormParams params = {1, 2.0f, 0.5f, 0.75f};
+  std::vector<int> inputs = {0};
+  std::unique_ptr<LrnOp> op;
+};
+
+TEST_F(Normalization, Answers) {
+  ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
+  expect_normalized();
+}
+
+TEST_F(Normalization, DoesNotDependOnTheThreads) {
+  std::mt19937 random(7);
+  host.input({3, 40, 41, 5}, random_floats(&random, 3 * 40 * 41 * 5));
+  std::vector<float> first;
+  for (int threads : {1, 2, 3, 8, -1}) {
+    host.context()->recommended_num_threads = threads;
+    ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+    ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
+    const auto* output = static_cast<const float*>(host[5].data);
+    const std::vector<float> now(output, output + host[5].bytes / 4);
+    if (first.empty()) first = now;
+    EXPECT_EQ(now, first);
+  }
+}
+
+TEST_F(Normalization, FollowsAResizedInput) {
+  ASSERT_EQ(prepare(), kTfLiteOk);
+  std::mt19937 random(8);
+  values = random_floats(&random, 45);
+  host.input({3, 1, 3, 5}, values);
+  ASSERT_EQ(op->prepare(host.context(), inputs, {5}), kTfLiteOk);
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk);
+  expect_normalized();
+}
+
+TEST_F(Normalization, AnInputOfUnknownShapeIsPlannedInInvoke) {
+  host[0].allocation_type = kTfLiteDynamic;
+  std::free(host[5].data);
+  host[5].data = nullptr;
+  ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+  EXPECT_EQ(host[5].allocation_type, kTfLiteDynamic);
+  ASSERT_EQ(op->invoke(host.context()), kTfLiteOk) << host.error;
+  expect_normalized();
+}
+
+TEST_F(Normalization, NoPixelsAndNoChannels) {
+  for (const std::vector<int>& shape : {std::vector<int>{0, 2, 2, 5}, {2, 2, 2, 0}}) {
+    host.input(shape, {});
+    ASSERT_EQ(prepare(), kTfLiteOk) << host.error;
+    EXPECT_EQ(op->invoke(host.context()), kTfLiteOk);
+  }
+}
+
+TEST_F(Normalization, WhatIsRefused) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const TfLiteLocalResponseNormParams& bad :
+       {TfLiteLocalResponseNormParams{-1, 1, 1, 1},
+        TfLiteLocalResponseNormParams{1, infinity, 1, 1},
+        TfLiteLocalResponseNormParams{1, 1, -infinity, 1},
+        TfLiteLocalResponseNormParams{1, 1, 1, std::nanf("")}}) {
+    params = bad;
+    host.error.clear();
+    expect_refused("not finite");
+  }
+  params = {1, 1, 1, 1};
+  host.error.clear();
+  host.input({2, 5}, values);
+  expect_refused("expected an input [N,H,W,C], got rank 2");
+  host.error.clear();
+  host[0].type = kTfLiteInt8;
+  expect_refused("float32");
+  host.error.clear();
+  inputs = {0, 1};
+  expect_refused("one input");
+  host.error.clear();
+  inputs = {99};
+  expect_refused("one input");
+}
+
+TEST(Registration, AddsTheOps) {
   static std::vector<std::string> names;
   const auto add = [](void*, const char* name, const void* registration, int32_t low,
                       int32_t high) {
@@ -329,11 +456,27 @@ TEST(Registration, AddsBothOps) {
     EXPECT_EQ(low, 1);
     EXPECT_EQ(high, 1);
   };
+  const auto add_builtin = [](void*, int32_t code, const void* registration, int32_t low,
+                              int32_t high) {
+    names.push_back("builtin " + std::to_string(code));
+    EXPECT_EQ(static_cast<const TfLiteRegistration*>(registration)->builtin_code, code);
+    EXPECT_EQ(low, 1);
+    EXPECT_EQ(high, 1);
+  };
+  const auto added = [&](QcnnAddBuiltinOp builtin, uint32_t flags) {
+    int options = 0;
+    names.clear();
+    EXPECT_EQ(qcnn_register_ops_with(add, builtin, &options, flags), QCNN_OK);
+    return names;
+  };
+  const std::vector<std::string> without = {"QConv", "QFC"}, all = {"QConv", "QFC", "builtin 13"};
+  EXPECT_EQ(added(add_builtin, 0), all);
+  EXPECT_EQ(added(add_builtin, QCNN_WITHOUT_LRN), without);
+  EXPECT_EQ(added(nullptr, 0), without);
   int options = 0;
-  EXPECT_EQ(qcnn_register_ops_with(add, &options, 0), QCNN_OK);
-  EXPECT_EQ(names, (std::vector<std::string>{"QConv", "QFC"}));
-  EXPECT_EQ(qcnn_register_ops_with(add, &options, 1), QCNN_INVALID_ARGUMENT);
-  EXPECT_EQ(qcnn_register_ops_with(nullptr, &options, 0), QCNN_INVALID_ARGUMENT);
+  EXPECT_EQ(qcnn_register_ops_with(add, add_builtin, &options, 2), QCNN_INVALID_ARGUMENT);
+  EXPECT_EQ(qcnn_register_ops_with(nullptr, add_builtin, &options, 0), QCNN_INVALID_ARGUMENT);
+  EXPECT_EQ(qcnn_register_ops_with(add, add_builtin, nullptr, 0), QCNN_INVALID_ARGUMENT);
 }
 
 }  // namespace

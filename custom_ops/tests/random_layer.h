@@ -2,6 +2,7 @@
 #ifndef QCNN_TESTS_RANDOM_LAYER_H_
 #define QCNN_TESTS_RANDOM_LAYER_H_
 
+#include <cmath>
 #include <cstdint>
 #include <random>
 #include <vector>
@@ -53,23 +54,32 @@ inline double naive_activation(double value, Activation activation) {
   return value;
 }
 
-inline double naive_finish(double sum, const Codes& codes, int64_t c, Activation activation) {
-  if (!codes.scale.empty()) sum *= codes.scale[static_cast<size_t>(c)];
-  if (!codes.bias.empty()) sum += codes.bias[static_cast<size_t>(c)];
-  return naive_activation(sum, activation);
-}
+// The right answer of a layer.
+struct Answer {
+  std::vector<double> output;
+  // Root of the sum of squares of all products of weights and inputs: how large the output would be
+  // if their signs were random. Rounding errors are measured against it, because an output that
+  // happens to cancel out says nothing about them.
+  double size = 0;
+
+  void add(double sum, double squares, const Codes& codes, int64_t c, Activation activation) {
+    const double scale = codes.scale.empty() ? 1 : codes.scale[static_cast<size_t>(c)];
+    const double bias = codes.bias.empty() ? 0 : codes.bias[static_cast<size_t>(c)];
+    output.push_back(naive_activation(scale * sum + bias, activation));
+    size = std::hypot(size, scale * std::sqrt(squares));
+  }
+};
 
 // Dense convolution on the decoded weights.
-inline std::vector<double> naive_conv(const ConvShape& s, const Codes& codes,
-                                      const std::vector<float>& input) {
-  std::vector<double> output;
+inline Answer naive_conv(const ConvShape& s, const Codes& codes, const float* input) {
+  Answer answer;
   const int64_t channels = s.in_channels / s.groups;
   for (int64_t n = 0; n < s.batch; ++n)
     for (int64_t y = 0; y < s.out_h; ++y)
       for (int64_t x = 0; x < s.out_w; ++x)
         for (int64_t c = 0; c < s.out_channels; ++c) {
           const int64_t group = c / (s.out_channels / s.groups);
-          double sum = 0;
+          double sum = 0, squares = 0;
           for (int64_t ky = 0; ky < s.kernel_h; ++ky)
             for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
               const int64_t iy = y * s.stride_h + ky * s.dilation_h - s.pad_top;
@@ -78,29 +88,32 @@ inline std::vector<double> naive_conv(const ConvShape& s, const Codes& codes,
               for (int64_t j = 0; j < channels; ++j) {
                 const int64_t at =
                     ((n * s.in_h + iy) * s.in_w + ix) * s.in_channels + group * channels + j;
-                sum += input[static_cast<size_t>(at)] * weight(codes, s.out_channels,
-                                                               s.kernel_h * s.kernel_w, s.groups, c,
-                                                               ky * s.kernel_w + kx, j);
+                const double product =
+                    input[at] * weight(codes, s.out_channels, s.kernel_h * s.kernel_w, s.groups, c,
+                                       ky * s.kernel_w + kx, j);
+                sum += product;
+                squares += product * product;
               }
             }
-          output.push_back(naive_finish(sum, codes, c, s.activation));
+          answer.add(sum, squares, codes, c, s.activation);
         }
-  return output;
+  return answer;
 }
 
-inline std::vector<double> naive_fc(const FcShape& s, const Codes& codes,
-                                    const std::vector<float>& input) {
-  std::vector<double> output;
+inline Answer naive_fc(const FcShape& s, const Codes& codes, const float* input) {
+  Answer answer;
   for (int64_t r = 0; r < s.rows; ++r)
     for (int64_t c = 0; c < s.out_channels; ++c) {
-      double sum = 0;
+      double sum = 0, squares = 0;
       for (int64_t j = 0; j < s.in_channels; ++j) {
-        sum += input[static_cast<size_t>(r * s.in_channels + j)] *
-               weight(codes, s.out_channels, 1, 1, c, 0, j);
+        const double product =
+            input[r * s.in_channels + j] * weight(codes, s.out_channels, 1, 1, c, 0, j);
+        sum += product;
+        squares += product * product;
       }
-      output.push_back(naive_finish(sum, codes, c, s.activation));
+      answer.add(sum, squares, codes, c, s.activation);
     }
-  return output;
+  return answer;
 }
 
 }  // namespace qcnn

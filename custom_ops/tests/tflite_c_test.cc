@@ -9,13 +9,15 @@
 #include <vector>
 
 #include "qcnn/qcnn_ops.h"
+#include "qcnn/tflite_abi.h"
 
 namespace {
 
-// golden/small.tflite: one QConv and one QFC; golden/small.txt: its input, then the output of the
-// float model with the decoded weights, both as the Python half computed them.
-std::vector<char> read_model() {
-  std::ifstream file(QCNN_TEST_DIR "/golden/small.tflite", std::ios::binary);
+// golden/small.tflite: one QConv and one QFC; golden/lrn.tflite: one LOCAL_RESPONSE_NORMALIZATION.
+// The text beside each: its input, then the output of the stock runtime, of small.tflite with the
+// decoded weights.
+std::vector<char> read_model(const std::string& name) {
+  std::ifstream file(QCNN_TEST_DIR "/golden/" + name + ".tflite", std::ios::binary);
   return std::vector<char>(std::istreambuf_iterator<char>(file), {});
 }
 
@@ -26,7 +28,10 @@ class TfLiteC : public testing::Test {
     if (path.empty()) GTEST_SKIP() << "no libtensorflowlite_c.so was named (QCNN_TFLITE_C)";
     library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
     ASSERT_NE(library_, nullptr) << dlerror();
-    std::ifstream file(QCNN_TEST_DIR "/golden/small.txt");
+  }
+
+  void read_values(const std::string& name) {
+    std::ifstream file(QCNN_TEST_DIR "/golden/" + name + ".txt");
     size_t count = 0;
     for (auto* values : {&input_, &expected_}) {
       file >> count;
@@ -46,8 +51,9 @@ class TfLiteC : public testing::Test {
 
   // Runs the model with options that `configure` has changed.
   template <typename Configure>
-  void run(Configure configure) {
-    const auto model_bytes = read_model();
+  void run(const std::string& name, float tolerance, Configure configure) {
+    read_values(name);
+    const auto model_bytes = read_model(name);
     using P = void*;
     P model = get<P (*)(const void*, size_t)>("TfLiteModelCreate")(model_bytes.data(),
                                                                    model_bytes.size());
@@ -74,7 +80,7 @@ class TfLiteC : public testing::Test {
       largest = std::max(largest, std::abs(expected_[i]));
       worst = std::max(worst, std::abs(output[i] - expected_[i]));
     }
-    EXPECT_LE(worst, 1e-4f * largest);
+    EXPECT_LE(worst, tolerance * largest);
     get<void (*)(P)>("TfLiteInterpreterDelete")(interpreter);
     get<void (*)(P)>("TfLiteInterpreterOptionsDelete")(options);
     get<void (*)(P)>("TfLiteModelDelete")(model);
@@ -84,17 +90,62 @@ class TfLiteC : public testing::Test {
   std::vector<float> input_, expected_;
 };
 
+// Of a sum in another order; of quantized tables, which are good for 0.5 % of the whole response;
+// of the LRN kernels.
+constexpr float kSums = 1e-4f, kTables = 2e-2f, kRoots = 1e-5f;
+
 TEST_F(TfLiteC, RegisteredOps) {
-  run([](void* options) { ASSERT_EQ(qcnn_register_ops(options, 0), QCNN_OK); });
+  run("small", kTables, [](void* options) { ASSERT_EQ(qcnn_register_ops(options, 0), QCNN_OK); });
 }
 
 TEST_F(TfLiteC, Delegate) {
-  TfLiteDelegate* delegate = qcnn_delegate_create("auto");
+  TfLiteDelegate* delegate = qcnn_delegate_create("reference", 0);
   ASSERT_NE(delegate, nullptr);
-  run([&](void* options) {
+  run("small", kSums, [&](void* options) {
     get<void (*)(void*, void*)>("TfLiteInterpreterOptionsAddDelegate")(options, delegate);
   });
   qcnn_delegate_delete(delegate);
+}
+
+// Our LRN registration with an invoke that counts; the host's own op never calls it.
+int lrn_calls = 0;
+TfLiteRegistration counting_lrn;
+QcnnAddBuiltinOp add_builtin_of_host = nullptr;
+
+void add_counting_lrn(void* options, int32_t code, const void* registration, int32_t low,
+                      int32_t high) {
+  counting_lrn = *static_cast<const TfLiteRegistration*>(registration);
+  static TfLiteStatus (*invoke)(TfLiteContext*, TfLiteNode*) = nullptr;
+  invoke = counting_lrn.invoke;
+  counting_lrn.invoke = [](TfLiteContext* context, TfLiteNode* node) {
+    ++lrn_calls;
+    return invoke(context, node);
+  };
+  add_builtin_of_host(options, code, &counting_lrn, low, high);
+}
+
+TEST_F(TfLiteC, RegisteredLrnReplacesTheBuiltinOne) {
+  const auto add_custom = get<QcnnAddCustomOp>("TfLiteInterpreterOptionsAddCustomOp");
+  add_builtin_of_host = get<QcnnAddBuiltinOp>("TfLiteInterpreterOptionsAddBuiltinOp");
+  for (uint32_t flags : {0u, uint32_t{QCNN_WITHOUT_LRN}}) {
+    lrn_calls = 0;
+    run("lrn", kRoots, [&](void* options) {
+      ASSERT_EQ(qcnn_register_ops_with(add_custom, add_counting_lrn, options, flags), QCNN_OK);
+    });
+    EXPECT_EQ(lrn_calls, flags == 0 ? 1 : 0);
+  }
+  run("lrn", kRoots, [](void* options) { ASSERT_EQ(qcnn_register_ops(options, 0), QCNN_OK); });
+}
+
+TEST_F(TfLiteC, LrnOfTheDelegate) {
+  for (uint32_t flags : {0u, uint32_t{QCNN_WITHOUT_LRN}}) {
+    TfLiteDelegate* delegate = qcnn_delegate_create(nullptr, flags);
+    ASSERT_NE(delegate, nullptr);
+    run("lrn", kRoots, [&](void* options) {
+      get<void (*)(void*, void*)>("TfLiteInterpreterOptionsAddDelegate")(options, delegate);
+    });
+    qcnn_delegate_delete(delegate);
+  }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "tflite/ops.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <limits>
 #include <new>
@@ -10,7 +11,8 @@
 namespace qcnn {
 namespace {
 
-constexpr int64_t kMaxFloats = int64_t{1} << 38;
+// 8 GiB: no network comes near.
+constexpr int64_t kMaxFloats = int64_t{1} << 31;
 
 // Tensor of a node's input or output, or null when it is absent or does not exist.
 TfLiteTensor* tensor_at(TfLiteContext* context, const std::vector<int>& indices, size_t i) {
@@ -55,7 +57,22 @@ TfLiteIntArray* make_dims(TfLiteContext* context, const std::vector<int>& shape)
   return dims;
 }
 
+std::atomic<size_t> packed_bytes{0}, scratch_bytes{0};
+
+int thread_count(const TfLiteContext* context) {
+  // -1 leaves it to the op; more threads than that help nobody.
+  return std::min(std::max(context->recommended_num_threads, 1), 64);
+}
+
 }  // namespace
+
+Memory total_memory() { return {packed_bytes.load(), scratch_bytes.load()}; }
+
+void MemoryShare::set(Memory memory) {
+  packed_bytes += memory.packed - share_.packed;
+  scratch_bytes += memory.scratch - share_.scratch;
+  share_ = memory;
+}
 
 std::vector<int> to_vector(const TfLiteIntArray* array) {
   return array == nullptr ? std::vector<int>()
@@ -129,8 +146,8 @@ bool Op::read_layer(TfLiteContext* context, std::string* error) {
 bool Op::plan(TfLiteContext* context, std::string* error) {
   const TfLiteTensor* input = tensor_at(context, inputs_, 0);
   std::vector<int> shape;
-  if (kind_ == OpKind::kConv ? !plan_conv(*input, &shape, error)
-                             : !plan_fc(*input, &shape, error)) {
+  if (kind_ == OpKind::kConv ? !plan_conv(context, *input, &shape, error)
+                             : !plan_fc(context, *input, &shape, error)) {
     return false;
   }
   TfLiteIntArray* dims = make_dims(context, shape);
@@ -142,7 +159,8 @@ bool Op::plan(TfLiteContext* context, std::string* error) {
   return true;
 }
 
-bool Op::plan_conv(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error) {
+bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
+                   std::string* error) {
   if (input.dims->size != 4 || input.dims->data[3] != options_.in_channels) {
     *error = "expected an input [N,H,W," + std::to_string(options_.in_channels) + "], got rank " +
              std::to_string(input.dims->size) +
@@ -183,14 +201,20 @@ bool Op::plan_conv(const TfLiteTensor& input, std::vector<int>* out_shape, std::
     *error = "its input or output is too large";
     return false;
   }
-  conv_ = s;
-  scratch_.resize(static_cast<size_t>(kernel_->qconv_scratch(s, codes_)));
+  if (conv_ == nullptr) {
+    constants_read_ = false;  // should there not be enough memory
+    conv_ = kernel_->conv(s, std::move(codes_));
+    constants_read_ = true;
+  }
+  conv_->plan(s, thread_count(context));
+  memory_.set(conv_->memory());
   *out_shape = {dims[0], static_cast<int>(s.out_h), static_cast<int>(s.out_w),
                 static_cast<int>(s.out_channels)};
   return true;
 }
 
-bool Op::plan_fc(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error) {
+bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
+                 std::string* error) {
   int64_t total = 1;
   for (int i = 0; i < input.dims->size; ++i) {
     if (input.dims->data[i] < 1 || !grow(&total, input.dims->data[i])) {
@@ -216,8 +240,13 @@ bool Op::plan_fc(const TfLiteTensor& input, std::vector<int>* out_shape, std::st
     *error = "its output is too large";
     return false;
   }
-  fc_ = s;
-  scratch_.resize(static_cast<size_t>(kernel_->qfc_scratch(s, codes_)));
+  if (fc_ == nullptr) {
+    constants_read_ = false;
+    fc_ = kernel_->fc(s, std::move(codes_));
+    constants_read_ = true;
+  }
+  fc_->plan(s, thread_count(context));
+  memory_.set(fc_->memory());
   out_shape->clear();
   if (keep) {
     out_shape->assign(input.dims->data, input.dims->data + input.dims->size - 1);
@@ -249,9 +278,9 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
     return kTfLiteError;
   }
   if (kind_ == OpKind::kConv) {
-    kernel_->qconv(conv_, codes_, input, output, scratch_.data());
+    conv_->run(input, output);
   } else {
-    kernel_->qfc(fc_, codes_, input, output, scratch_.data());
+    fc_->run(input, output);
   }
   return kTfLiteOk;
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/kernels.h"
@@ -14,6 +15,21 @@ namespace qcnn {
 
 // A host's array of tensor indices; empty for null.
 std::vector<int> to_vector(const TfLiteIntArray* array);
+
+// Bytes of all layers of the process.
+Memory total_memory();
+
+// What one layer has added to total_memory(); taken back when it goes.
+class MemoryShare {
+ public:
+  MemoryShare() = default;
+  MemoryShare(MemoryShare&& other) noexcept : share_(std::exchange(other.share_, Memory())) {}
+  ~MemoryShare() { set(Memory()); }
+  void set(Memory memory);
+
+ private:
+  Memory share_;
+};
 
 // One layer in one interpreter. Init cannot fail, so it remembers and Prepare reports.
 class Op {
@@ -32,8 +48,10 @@ class Op {
  private:
   bool read_layer(TfLiteContext* context, std::string* error);
   bool plan(TfLiteContext* context, std::string* error);
-  bool plan_conv(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error);
-  bool plan_fc(const TfLiteTensor& input, std::vector<int>* out_shape, std::string* error);
+  bool plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
+                 std::string* error);
+  bool plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
+               std::string* error);
 
   OpKind kind_;
   const Kernel* kernel_;
@@ -42,10 +60,10 @@ class Op {
   std::vector<int> inputs_, outputs_;
   bool constants_read_ = false;
   bool dynamic_ = false;  // the input's shape is known in Invoke only
-  Codes codes_;
-  ConvShape conv_;
-  FcShape fc_;
-  std::vector<float> scratch_;
+  Codes codes_;           // until the layer is made
+  std::unique_ptr<ConvLayer> conv_;
+  std::unique_ptr<FcLayer> fc_;
+  MemoryShare memory_;
 };
 
 // Registration of an op for hosts that take custom ops; its kernel is the selected one.

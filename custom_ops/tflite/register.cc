@@ -1,32 +1,45 @@
-// QConv and QFC as custom ops of TensorFlow Lite's C API.
+// Our ops in TensorFlow Lite's C API: QConv and QFC as custom ops, LRN in place of the builtin one.
 #if !defined(_WIN32)
 #include <dlfcn.h>
 #endif
 
 #include "qcnn/qcnn_ops.h"
+#include "tflite/lrn_op.h"
 #include "tflite/ops.h"
+
+namespace {
+
+bool valid(const void* interpreter_options, uint32_t flags) {
+  return interpreter_options != nullptr && (flags & ~uint32_t{QCNN_WITHOUT_LRN}) == 0;
+}
+
+}  // namespace
 
 extern "C" {
 
-QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op, void* interpreter_options,
-                                  uint32_t flags) {
-  if (add_custom_op == nullptr || interpreter_options == nullptr || flags != 0) {
-    return QCNN_INVALID_ARGUMENT;
-  }
+QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op, QcnnAddBuiltinOp add_builtin_op,
+                                  void* interpreter_options, uint32_t flags) {
+  if (add_custom_op == nullptr || !valid(interpreter_options, flags)) return QCNN_INVALID_ARGUMENT;
   for (qcnn::OpKind kind : {qcnn::OpKind::kConv, qcnn::OpKind::kFc}) {
     add_custom_op(interpreter_options, qcnn::op_name(kind), &qcnn::op_registration(kind), 1, 1);
+  }
+  if (add_builtin_op != nullptr && (flags & QCNN_WITHOUT_LRN) == 0) {
+    add_builtin_op(interpreter_options, kTfLiteBuiltinLocalResponseNormalization,
+                   &qcnn::lrn_registration(), 1, 1);
   }
   return QCNN_OK;
 }
 
 QcnnStatus qcnn_register_ops(void* interpreter_options, uint32_t flags) {
+  if (!valid(interpreter_options, flags)) return QCNN_INVALID_ARGUMENT;
 #if defined(_WIN32)
-  return interpreter_options == nullptr || flags != 0 ? QCNN_INVALID_ARGUMENT : QCNN_NOT_FOUND;
+  return QCNN_NOT_FOUND;
 #else
-  if (interpreter_options == nullptr || flags != 0) return QCNN_INVALID_ARGUMENT;
-  void* symbol = dlsym(RTLD_DEFAULT, "TfLiteInterpreterOptionsAddCustomOp");
-  if (symbol == nullptr) return QCNN_NOT_FOUND;
-  return qcnn_register_ops_with(reinterpret_cast<QcnnAddCustomOp>(symbol), interpreter_options,
+  void* custom = dlsym(RTLD_DEFAULT, "TfLiteInterpreterOptionsAddCustomOp");
+  void* builtin = dlsym(RTLD_DEFAULT, "TfLiteInterpreterOptionsAddBuiltinOp");
+  if (custom == nullptr) return QCNN_NOT_FOUND;
+  return qcnn_register_ops_with(reinterpret_cast<QcnnAddCustomOp>(custom),
+                                reinterpret_cast<QcnnAddBuiltinOp>(builtin), interpreter_options,
                                 flags);
 #endif
 }

@@ -1,4 +1,5 @@
-/* QConv and QFC, product-quantized layers, for stock TensorFlow Lite and LiteRT.
+/* QConv and QFC, product-quantized layers, for stock TensorFlow Lite and LiteRT; and a faster local
+ * response normalization.
  *
  * Three ways to bring the ops into an interpreter:
  *   - as an external delegate: load_delegate() in Python, --external_delegate_path of
@@ -39,24 +40,40 @@ QCNN_EXPORT const char* qcnn_version(void);
 /* Name of the kernel that "auto" selects on this machine; static. */
 QCNN_EXPORT const char* qcnn_selected_kernel(void);
 
-/* A delegate that takes over every QConv and QFC.
+/* Flags. */
+enum {
+  /* Leave LOCAL_RESPONSE_NORMALIZATION, an op of TensorFlow Lite itself, to the host. Otherwise
+   * ours replaces it: the same answer without the host's call of pow() for every value. */
+  QCNN_WITHOUT_LRN = 1
+};
+
+/* A delegate that takes over every QConv and QFC, and every LOCAL_RESPONSE_NORMALIZATION of
+ * float32.
  *
  * kernel: "auto" or the name of a kernel ("reference"); null is "auto".
- * Returns null if there is no such kernel or no memory. Delete the delegate after the last
+ * flags: 0 or QCNN_WITHOUT_LRN.
+ * Returns null if there is no such kernel or flag, or no memory. Delete the delegate after the last
  * interpreter that uses it; one delegate may serve several interpreters. */
-QCNN_EXPORT struct TfLiteDelegate* qcnn_delegate_create(const char* kernel);
+QCNN_EXPORT struct TfLiteDelegate* qcnn_delegate_create(const char* kernel, uint32_t flags);
 QCNN_EXPORT void qcnn_delegate_delete(struct TfLiteDelegate* delegate);
 
-/* Adds QConv and QFC to options of TensorFlow Lite's C API (a TfLiteInterpreterOptions*).
+/* Adds QConv and QFC to options of TensorFlow Lite's C API (a TfLiteInterpreterOptions*), and,
+ * unless flags has QCNN_WITHOUT_LRN, replaces LOCAL_RESPONSE_NORMALIZATION.
  *
- * The host's TfLiteInterpreterOptionsAddCustomOp is looked up among the symbols of the process, or
- * given to qcnn_register_ops_with() where it cannot be found there. flags must be 0.
- * Returns QCNN_OK, QCNN_NOT_FOUND (no such function in the process) or QCNN_INVALID_ARGUMENT. */
+ * The host's TfLiteInterpreterOptionsAddCustomOp and TfLiteInterpreterOptionsAddBuiltinOp are
+ * looked up among the symbols of the process, or given to qcnn_register_ops_with() where they
+ * cannot be found there. A host without the second, which may be null, keeps its own
+ * LOCAL_RESPONSE_NORMALIZATION: models run all the same.
+ * Returns QCNN_OK, QCNN_NOT_FOUND (the first is not in the process) or QCNN_INVALID_ARGUMENT. */
 QCNN_EXPORT QcnnStatus qcnn_register_ops(void* interpreter_options, uint32_t flags);
 
 typedef void (*QcnnAddCustomOp)(void* interpreter_options, const char* name,
                                 const void* registration, int32_t min_version, int32_t max_version);
+typedef void (*QcnnAddBuiltinOp)(void* interpreter_options, int32_t builtin_operator,
+                                 const void* registration, int32_t min_version,
+                                 int32_t max_version);
 QCNN_EXPORT QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op,
+                                              QcnnAddBuiltinOp add_builtin_op,
                                               void* interpreter_options, uint32_t flags);
 
 /* Finds the metadata entry "qcnn_tflite" of a .tflite file in memory.

@@ -42,6 +42,7 @@ typedef enum {
 typedef enum { kTfLiteNoQuantization = 0, kTfLiteAffineQuantization = 1 } TfLiteQuantizationType;
 
 enum {
+  kTfLiteBuiltinLocalResponseNormalization = 13,
   kTfLiteBuiltinCustom = 32,
   kTfLiteBuiltinDelegate = 51,
   kTfLiteOptionalTensor = -1,
@@ -108,6 +109,15 @@ typedef struct TfLiteNode {
   struct TfLiteDelegate* delegate;
   bool might_have_side_effect;
 } TfLiteNode;
+
+/* builtin_data of a LOCAL_RESPONSE_NORMALIZATION node (tensorflow/lite/core/c/builtin_op_data.h).
+ */
+typedef struct TfLiteLocalResponseNormParams {
+  int radius;
+  float bias;
+  float alpha;
+  float beta;
+} TfLiteLocalResponseNormParams;
 
 typedef struct TfLiteDelegateParams {
   struct TfLiteDelegate* delegate;
@@ -179,6 +189,8 @@ typedef struct TfLiteDelegate {
 #ifdef __cplusplus
 } /* extern "C" */
 
+static_assert(sizeof(TfLiteLocalResponseNormParams) == 16,
+              "TfLiteLocalResponseNormParams is laid out as in TensorFlow Lite 2.9 to 2.21");
 #if UINTPTR_MAX == UINT64_MAX
 static_assert(sizeof(TfLiteTensor) == 112 && offsetof(TfLiteTensor, dims) == 16 &&
                   offsetof(TfLiteTensor, allocation_type) == 32 &&

@@ -1,0 +1,55 @@
+// Memory aligned to cache lines.
+#ifndef QCNN_CORE_ALIGNED_H_
+#define QCNN_CORE_ALIGNED_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <type_traits>
+
+namespace qcnn {
+
+inline constexpr size_t kCacheLine = 64;
+
+// An array of plain values that begins on a cache line. Not initialised. Throws std::bad_alloc.
+template <typename T>
+class AlignedArray {
+ public:
+  static_assert(std::is_trivial<T>::value, "holds plain values");
+
+  AlignedArray() = default;
+  explicit AlignedArray(int64_t size) { resize(size); }
+
+  // Contents are lost.
+  void resize(int64_t size) {
+    memory_.reset();
+    data_ = nullptr;
+    size_ = 0;
+    if (size <= 0) return;
+    const size_t bytes = static_cast<size_t>(size) * sizeof(T);
+    if (bytes / sizeof(T) != static_cast<size_t>(size) || bytes > SIZE_MAX - kCacheLine) {
+      throw std::bad_alloc();
+    }
+    memory_.reset(new unsigned char[bytes + kCacheLine]);
+    const uintptr_t start = reinterpret_cast<uintptr_t>(memory_.get());
+    data_ = reinterpret_cast<T*>((start + kCacheLine - 1) / kCacheLine * kCacheLine);
+    size_ = size;
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  int64_t size() const { return size_; }
+  size_t bytes() const { return static_cast<size_t>(size_) * sizeof(T); }
+  T& operator[](int64_t i) { return data_[i]; }
+  const T& operator[](int64_t i) const { return data_[i]; }
+
+ private:
+  std::unique_ptr<unsigned char[]> memory_;
+  T* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+}  // namespace qcnn
+
+#endif  // QCNN_CORE_ALIGNED_H_

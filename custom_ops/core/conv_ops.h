@@ -1,0 +1,101 @@
+// What an instruction set must be able to do for the fast convolution (qconv.h). The algorithm is
+// written once; these primitives are written for every instruction set.
+//
+// Files that implement them are compiled with flags of their own, so they may define and
+// instantiate nothing that has external linkage but their table of functions: a linker could hand,
+// say, the AVX-512 copy of an inline function of the standard library to everyone.
+#ifndef QCNN_CORE_CONV_OPS_H_
+#define QCNN_CORE_CONV_OPS_H_
+
+#include <cstdint>
+
+#include "core/layer.h"
+
+namespace qcnn {
+
+// Positions of the output are handled in rows of 32 lanes of int16: one AVX-512 register, two AVX2
+// registers, four NEON registers. Buffers of rows are aligned to 64 bytes.
+inline constexpr int kLanes = 32;
+
+// Columns of a kernel that one call of `add` takes at most.
+inline constexpr int kMaxTaps = 6;
+
+// Output rows that one call of `add` takes at most.
+inline constexpr int kMaxWindow = 4;
+
+// Table rows that a table holds at most: offsets of its entries, in units of 8 bytes, fit 16 bits.
+inline constexpr int kMaxTableRows = 31;
+
+// The lookups of a block of planes (subspaces, or phases of subspaces) in a window of output rows.
+struct ConvLookup {
+  // [planes][K][table rows][32]; entry 0 of the first plane, at the window's first row.
+  const int16_t* table;
+  int64_t plane_stride;   // from plane to plane, in int16
+  int64_t row_step;       // table rows from kernel row to kernel row
+  int planes, ny, nx;     // nx <= kMaxTaps
+  int first_lane;         // lanes by which the first kernel column is shifted
+  int lane_step;          // lanes from kernel column to kernel column
+  const uint16_t* codes;  // [outputs][planes][ny][nx]: offset of the code's entry, in 8 bytes
+  int64_t outputs;
+  int rows;             // of the window, <= kMaxWindow
+  int16_t* tile;        // [outputs][tile_stride / 32][32]; the window's rows come first
+  int64_t tile_stride;  // in int16
+};
+
+struct ConvFinish {
+  const int16_t* tile;  // [outputs][...][32]
+  int64_t tile_stride;  // from output to output, in elements, of tile and sums alike
+  const float* sums;    // of the same layout, or null: what earlier chunks came to
+  const float* factor;  // [32]: of the tile's lanes
+  const float* scale;   // [outputs] or null
+  const float* bias;    // [outputs] or null
+  int64_t outputs;
+  Activation activation;
+  float* const* pixels;  // [32]: where each lane's outputs go, [outputs]; null for no position
+};
+
+struct ConvOps {
+  // out[p] = sum of squares of input[p * stride] to input[p * stride + width - 1], 0 <= p < pixels.
+  void (*energy)(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out);
+
+  // out[j / 2][lane][j % 2] = round(pixels[lane][first + j] * scale[lane]) for 0 <= j < width, 0
+  // for j = width if width is odd. pixels, scale: [32]. Results are inside int16, or (after NaN) of
+  // no importance.
+  void (*quantize)(const float* const* pixels, int64_t first, const float* scale, int64_t width,
+                   int16_t* out);
+
+  // table[k][row][lane] = (0x8000 + sum of words[k][j] * x[row][j / 2][lane][j % 2] over 0 <= j <
+  // 2 * pairs) >> 16, all modulo 2^32 and 2^16.
+  // words: [K][pairs][2]; x: [rows][pairs][32][2], x_stride int16 from row to row;
+  // table: [K][table_rows][32].
+  void (*build)(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
+                int64_t rows, int16_t* table, int64_t table_rows);
+
+  // tile[c][v][lane] += sum over planes, ky, kx of
+  //   table[plane][code][v + ky * row_step][(lane + first_lane + kx * lane_step) mod 32], modulo
+  //   2^16.
+  void (*add)(const ConvLookup& lookup);
+
+  // sums[c][i] = (first ? 0 : sums[c][i]) + tile[c][i] * factor[i], 0 <= i < size; size is a
+  // multiple of 32.
+  void (*flush)(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
+                float* sums);
+
+  // pixels[lane][c] = activation(scale[c] * (sums[c][lane] + tile[c][lane] * factor[lane]) +
+  // bias[c]).
+  void (*finish)(const ConvFinish& finish);
+
+  // Output rows that `add` should be given for a number of kernel columns, 1 to kMaxWindow.
+  int (*window)(int nx);
+};
+
+// Null where the build lacks the instruction set; whether the CPU has it is for the caller to know.
+const ConvOps* conv_ops_avx2();
+const ConvOps* conv_ops_avx512();
+const ConvOps* conv_ops_avx512_vnni();
+const ConvOps* conv_ops_neon();
+const ConvOps* conv_ops_neon_dotprod();
+
+}  // namespace qcnn
+
+#endif  // QCNN_CORE_CONV_OPS_H_

@@ -1,0 +1,663 @@
+#include "core/qconv.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "core/aligned.h"
+#include "core/conv_geometry.h"
+#include "core/cpu.h"
+#include "core/table_scale.h"
+#include "core/thread_pool.h"
+
+namespace qcnn {
+namespace {
+
+// A run of kernel columns of a grid, as one call of ConvOps::add takes it.
+struct Pass {
+  int first = 0, nx = 0;
+  int64_t codes = 0;  // index of its first code: [C_out / groups][planes][ny][nx]
+};
+
+// Subspaces whose tables are in the cache together.
+struct Block {
+  int64_t m0 = 0, m1 = 0;
+  std::vector<Pass> passes;
+};
+
+struct ChunkGrid {
+  int grid = 0;
+  std::vector<Block> blocks;
+};
+
+// Subspaces that share a scale.
+struct Chunk {
+  int64_t m0 = 0, m1 = 0;
+  std::vector<ChunkGrid> grids;
+  ChunkBound bound;
+};
+
+// Part of the work that one thread does.
+struct Item {
+  int64_t group = 0, column = 0, c0 = 0, c1 = 0;
+};
+
+class LookupConv final : public ConvLayer {
+ public:
+  LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes);
+
+  void plan(const ConvShape& shape, int threads) override;
+  void run(const float* input, float* output) override;
+  Memory memory() const override;
+
+ private:
+  struct Worker {
+    int16_t* tile;   // [outputs][rows][32]
+    float* sums;     // the same, where there is more than one chunk
+    int16_t* table;  // [planes][K][table_rows_][32]
+    int16_t* x;      // [table_rows_][planes][pairs][32][2]
+    float* patches;  // [in_h + 1][out_w]
+    float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
+    float* factor;   // [rows][32]: of the present chunk's sums
+  };
+
+  Chunk& chunk(int64_t group, size_t i) { return chunks_[group * chunk_count_ + i]; }
+  void make_chunks();
+  void pack_words(const Codes& codes);
+  void pack_codes(const Codes& codes);
+  void plan_items(int threads);
+  void measure_energy(const float* image, int64_t y0, int64_t y1);
+  void choose_scale(int64_t group, size_t i, Worker* worker);
+  void run_item(const Item& item, const float* image, float* result, Worker* worker);
+  void set_scales(const Item& item, size_t i, Worker* worker);
+  void fill_tile(const Item& item, size_t i, const float* image, Worker* worker);
+  void set_pixels(const Column& column, const TapGrid& grid, int64_t row, const float* image,
+                  const float** pixels) const;
+
+  const ConvOps& ops_;
+  ConvShape shape_;                                 // as planned
+  int64_t M_, K_, d_, pairs_, channels_, outputs_;  // the last two of a group
+  bool pointwise_;                                  // positions stand alone: a scale for each
+  std::vector<TapGrid> grids_;
+  int64_t lane_span_ = 0, row_span_ = 0;
+  size_t chunk_count_ = 0;
+  std::vector<Chunk> chunks_;  // [groups][chunk_count_]
+  int64_t codebook_count_;
+  AlignedArray<int16_t> words_;   // [codebooks][K][pairs][2]
+  AlignedArray<uint16_t> codes_;  // by group, then as Pass::codes says
+  int64_t group_codes_ = 0;
+  int64_t code_step_ = 1;  // what the codes have been multiplied by: units of 8 bytes to an entry
+  std::vector<float> bias_, scale_;
+
+  // Of the plan.
+  int threads_ = 1;
+  std::shared_ptr<ThreadPool> pool_;
+  std::vector<Column> columns_;
+  std::vector<Item> items_;
+  int64_t positions_ = 0;   // of an image, where pointwise
+  int64_t table_rows_ = 0;  // that each entry of a table has room for; odd, so that entries spread
+                            // over the sets of the cache
+  AlignedArray<float> energy_;      // [groups * chunk_count_][in_h * in_w]
+  std::vector<TableScale> scales_;  // [groups * chunk_count_]
+  AlignedArray<unsigned char> scratch_;
+  std::vector<Worker> workers_;
+  std::vector<float> zeros_;  // [in_channels]: the pixels of the padding
+};
+
+LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes)
+    : ops_(ops),
+      shape_(shape),
+      M_(codes.M),
+      K_(codes.K),
+      d_(codes.d),
+      pairs_((codes.d + 1) / 2),
+      channels_(shape.in_channels / shape.groups),
+      outputs_(shape.out_channels / shape.groups),
+      grids_(tap_grids(shape)),
+      codebook_count_(codes.codebook_count),
+      bias_(codes.bias),
+      scale_(codes.scale),
+      zeros_(static_cast<size_t>(shape.in_channels), 0.0f) {
+  assert(M_ == (channels_ + d_ - 1) / d_);
+  for (const TapGrid& grid : grids_) {
+    lane_span_ = std::max(lane_span_, grid.lane_span());
+    row_span_ = std::max(row_span_, grid.row_span());
+  }
+  make_chunks();
+  pack_words(codes);
+  pack_codes(codes);
+}
+
+void LookupConv::make_chunks() {
+  const double limit = kChunkWeight / std::sqrt(static_cast<double>(d_));
+  double taps = 0;
+  for (const TapGrid& grid : grids_) taps += grid.ny * grid.nx;
+  std::vector<Chunk> chunks;
+  const auto add = [&](int64_t m0, int64_t m1, size_t first, size_t last) {
+    Chunk chunk;
+    chunk.m0 = m0;
+    chunk.m1 = m1;
+    for (size_t i = first; i < last; ++i) {
+      const TapGrid& grid = grids_[i];
+      chunk.bound.lookups += static_cast<double>(m1 - m0) * grid.ny * grid.nx;
+      ChunkGrid part;
+      part.grid = static_cast<int>(i);
+      // Tables of a block share the L1 cache with the rows that the shifts read.
+      const int64_t rows = std::min<int64_t>(ops_.window(grid.nx), 2) + grid.row_span();
+      const int64_t fit = std::max<int64_t>(1, caches().l1 / (K_ * kLanes * 2 * rows));
+      for (int64_t m = m0; m < m1; m += fit) {
+        Block block;
+        block.m0 = m;
+        block.m1 = std::min(m1, m + fit);
+        for (int x = 0; x < grid.nx; x += kMaxTaps) {
+          Pass pass;
+          pass.first = x;
+          pass.nx = std::min(kMaxTaps, grid.nx - x);
+          block.passes.push_back(pass);
+        }
+        part.blocks.push_back(block);
+      }
+      chunk.grids.push_back(part);
+    }
+    const int64_t width = std::min(m1 * d_, channels_) - m0 * d_;
+    chunk.bound.half_patch = 0.5 * std::sqrt(static_cast<double>(width) * taps);
+    chunks.push_back(chunk);
+  };
+  const int64_t at_once = static_cast<int64_t>(limit / taps);
+  if (at_once >= 1) {
+    // Equal chunks: the last one would otherwise be small and still cost a pass over the sums.
+    const int64_t count = (M_ + at_once - 1) / at_once;
+    for (int64_t i = 0; i < count; ++i) {
+      add(M_ * i / count, M_ * (i + 1) / count, 0, grids_.size());
+    }
+  } else {
+    for (int64_t m = 0; m < M_; ++m) {
+      size_t first = 0;
+      double sum = 0;
+      for (size_t i = 0; i < grids_.size(); ++i) {
+        const double more = grids_[i].ny * grids_[i].nx;
+        if (i > first && sum + more > limit) {
+          add(m, m + 1, first, i);
+          first = i;
+          sum = 0;
+        }
+        sum += more;
+      }
+      add(m, m + 1, first, grids_.size());
+    }
+  }
+  chunk_count_ = chunks.size();
+  for (int64_t g = 0; g < shape_.groups; ++g) {
+    chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
+  }
+}
+
+void LookupConv::pack_words(const Codes& codes) {
+  const int64_t word = 2 * pairs_;
+  words_.resize(codebook_count_ * K_ * word);
+  std::fill_n(words_.data(), words_.size(), int16_t{0});
+  std::vector<double> scales(static_cast<size_t>(codebook_count_), 0);
+  const auto index = [&](int64_t g, int64_t m) {
+    return codebook_count_ == 1 ? 0 : codebook_count_ == M_ ? m : g * M_ + m;
+  };
+  const auto largest = [&](int64_t codebook) {
+    float most = 0;
+    const float* values = codes.codebooks.data() + codebook * K_ * d_;
+    for (int64_t i = 0; i < K_ * d_; ++i) most = std::max(most, std::abs(values[i]));
+    return static_cast<double>(most);
+  };
+  // One scale for the codebooks of a chunk, in all groups that share them.
+  std::vector<double> most(static_cast<size_t>(codebook_count_));
+  for (int64_t b = 0; b < codebook_count_; ++b) most[static_cast<size_t>(b)] = largest(b);
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    double top = 0;
+    for (int64_t g = 0; g < shape_.groups; ++g) {
+      for (int64_t m = chunks_[i].m0; m < chunks_[i].m1; ++m) {
+        top = std::max(top, most[static_cast<size_t>(index(g, m))]);
+      }
+    }
+    // A scale beyond float would make its inverse no number.
+    chunks_[i].bound.word_scale = top > 0 ? std::min(32767 / top, 1e30) : 1;
+    for (int64_t g = 0; g < shape_.groups; ++g) {
+      for (int64_t m = chunks_[i].m0; m < chunks_[i].m1; ++m) {
+        scales[static_cast<size_t>(index(g, m))] = chunks_[i].bound.word_scale;
+      }
+    }
+  }
+  for (int64_t b = 0; b < codebook_count_; ++b) {
+    for (int64_t k = 0; k < K_; ++k) {
+      for (int64_t j = 0; j < d_; ++j) {
+        const double value = static_cast<double>(codes.codebooks[(b * K_ + k) * d_ + j]);
+        words_[(b * K_ + k) * word + j] =
+            static_cast<int16_t>(std::lrint(value * scales[static_cast<size_t>(b)]));
+      }
+    }
+  }
+}
+
+void LookupConv::pack_codes(const Codes& codes) {
+  const int64_t taps = shape_.kernel_h * shape_.kernel_w;
+  codes_.resize(shape_.groups * M_ * outputs_ * taps);
+  group_codes_ = M_ * outputs_ * taps;
+  // Squared norms of the int16 codewords.
+  std::vector<double> squares(static_cast<size_t>(codebook_count_ * K_));
+  for (size_t i = 0; i < squares.size(); ++i) {
+    const int16_t* word = words_.data() + static_cast<int64_t>(i) * 2 * pairs_;
+    for (int64_t j = 0; j < 2 * pairs_; ++j) {
+      squares[i] += static_cast<double>(word[j]) * static_cast<double>(word[j]);
+    }
+  }
+  std::vector<double> norms(static_cast<size_t>(outputs_));
+  int64_t at = 0;
+  for (int64_t g = 0; g < shape_.groups; ++g) {
+    for (size_t i = 0; i < chunk_count_; ++i) {
+      Chunk& part = chunk(g, i);
+      std::fill(norms.begin(), norms.end(), 0.0);
+      for (ChunkGrid& chunk_grid : part.grids) {
+        const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
+        for (Block& block : chunk_grid.blocks) {
+          for (Pass& pass : block.passes) {
+            pass.codes = at - g * group_codes_;
+            for (int64_t c = 0; c < outputs_; ++c) {
+              for (int64_t m = block.m0; m < block.m1; ++m) {
+                const int64_t book = codebook_count_ == 1    ? 0
+                                     : codebook_count_ == M_ ? m
+                                                             : g * M_ + m;
+                const uint8_t* from =
+                    codes.codes.data() + (m * shape_.out_channels + g * outputs_ + c) * taps;
+                for (int y = 0; y < grid.ny; ++y) {
+                  for (int x = pass.first; x < pass.first + pass.nx; ++x) {
+                    const int64_t ky = grid.first_ky + y * grid.ky_step;
+                    const int64_t kx = grid.first_kx + x * grid.kx_step;
+                    const uint8_t code = from[ky * shape_.kernel_w + kx];
+                    codes_[at++] = code;
+                    norms[static_cast<size_t>(c)] += squares[static_cast<size_t>(book * K_ + code)];
+                  }
+                }
+              }
+            }
+          }
+        }
+      }
+      part.bound.norm = std::sqrt(*std::max_element(norms.begin(), norms.end()));
+    }
+  }
+  assert(at == codes_.size());
+}
+
+void LookupConv::plan(const ConvShape& shape, int threads) {
+  shape_ = shape;
+  threads_ = std::max(threads, 1);
+  pool_ = ThreadPool::get(threads_);
+  pointwise_ = shape.kernel_h == 1 && shape.kernel_w == 1 && shape.stride_h == 1 &&
+               shape.stride_w == 1 && shape.pad_top == 0 && shape.pad_left == 0 &&
+               shape.out_h == shape.in_h && shape.out_w == shape.in_w;
+  if (pointwise_) {
+    // Only the positions count: they fill the lanes without a gap.
+    positions_ = shape.in_h * shape.in_w;
+    shape_.in_h = shape_.out_h = (positions_ + kLanes - 1) / kLanes;
+    shape_.in_w = shape_.out_w = kLanes;
+  }
+  plan_items(threads_);
+}
+
+void LookupConv::plan_items(int threads) {
+  // Costs in cycles of a lane row, measured on AVX-512; only their ratios matter.
+  double table_row = 0, output_row = 0;
+  int64_t planes = 0, x_planes = 0;
+  for (size_t i = 0; i < chunk_count_; ++i) {
+    for (const ChunkGrid& part : chunks_[i].grids) {
+      const TapGrid& grid = grids_[static_cast<size_t>(part.grid)];
+      const double count = static_cast<double>(chunks_[i].m1 - chunks_[i].m0);
+      x_planes = std::max(x_planes, chunks_[i].m1 - chunks_[i].m0);
+      table_row += count * static_cast<double>(K_) * (1.0 + static_cast<double>(pairs_));
+      output_row += count * grid.ny * grid.nx * 0.65;
+      for (const Block& block : part.blocks) {
+        planes = std::max(planes, block.m1 - block.m0);
+        for (const Pass& pass : block.passes) output_row += 1.5 + pass.nx;
+      }
+    }
+  }
+  output_row += 4.0 * static_cast<double>(chunk_count_);
+  const int64_t tile_bytes = kLanes * (chunk_count_ > 1 ? 6 : 2);
+  const int64_t table_bytes = planes * K_ * kLanes * 2 + x_planes * pairs_ * kLanes * 4;
+  const int64_t room = caches().l2 * 3 / 4;
+
+  // Output blocks build the same tables again, small columns build more halo: what takes the
+  // busiest thread least wins.
+  double best = std::numeric_limits<double>::infinity();
+  int64_t best_outputs = outputs_;
+  for (int64_t parts = 1; parts <= outputs_; parts *= 2) {
+    const int64_t outputs = std::min(outputs_, ((outputs_ + parts - 1) / parts + 15) / 16 * 16);
+    const int64_t rows =
+        std::clamp<int64_t>((room - row_span_ * table_bytes) / (table_bytes + outputs * tile_bytes),
+                            1, kMaxTableRows - row_span_);
+    const int64_t blocks = (outputs_ + outputs - 1) / outputs;
+    const int64_t wanted =
+        std::max<int64_t>(1, (threads + shape_.groups * blocks - 1) / (shape_.groups * blocks));
+    const ColumnCost cost = {output_row * static_cast<double>(outputs), table_row};
+    const std::vector<Column> columns =
+        cover(shape_.out_h, shape_.out_w, lane_span_, row_span_, rows, wanted, cost);
+    const int64_t items = shape_.groups * blocks * static_cast<int64_t>(columns.size());
+    double total = 0;
+    for (const Column& column : columns) {
+      total += static_cast<double>(column.rows) * cost.output_row +
+               static_cast<double>(column.rows + row_span_) * cost.table_row;
+    }
+    // Items are handed out one by one: the last one may find the other threads idle.
+    const double item = total / static_cast<double>(columns.size());
+    total = item * std::ceil(static_cast<double>(items) / threads);
+    if (total < best * 0.98) {
+      best = total;
+      best_outputs = outputs;
+      columns_ = columns;
+    }
+  }
+  items_.clear();
+  int64_t rows = 0;
+  for (const Column& column : columns_) rows = std::max(rows, column.rows);
+  for (int64_t g = 0; g < shape_.groups; ++g) {
+    for (size_t i = 0; i < columns_.size(); ++i) {
+      for (int64_t c = 0; c < outputs_; c += best_outputs) {
+        Item item;
+        item.group = g;
+        item.column = static_cast<int64_t>(i);
+        item.c0 = c;
+        item.c1 = std::min(outputs_, c + best_outputs);
+        items_.push_back(item);
+      }
+    }
+  }
+
+  table_rows_ = (rows + row_span_) | 1;
+  const int64_t step = table_rows_ * kLanes * 2 / 8;
+  for (int64_t i = 0; i < codes_.size(); ++i) {
+    codes_[i] = static_cast<uint16_t>(codes_[i] / code_step_ * step);
+  }
+  code_step_ = step;
+
+  energy_.resize(shape_.groups * static_cast<int64_t>(chunk_count_) * shape_.in_h * shape_.in_w);
+  scales_.assign(chunks_.size(), TableScale());
+  const auto aligned = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
+  const int64_t tile = aligned(best_outputs * rows * kLanes * 2);
+  const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
+  const int64_t table = aligned(planes * table_rows_ * K_ * kLanes * 2);
+  const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
+  const int64_t patches = pointwise_ ? 0 : aligned((shape_.in_h + 1) * shape_.out_w * 4);
+  const int64_t lanes = rows * kLanes * 4;
+  const int64_t each = tile + sums + table + x + patches + 2 * lanes;
+  scratch_.resize(each * threads);
+  workers_.clear();
+  for (int i = 0; i < threads; ++i) {
+    unsigned char* at = scratch_.data() + i * each;
+    const auto take = [&](int64_t bytes) {
+      unsigned char* start = at;
+      at += bytes;
+      return start;
+    };
+    Worker worker;
+    worker.tile = reinterpret_cast<int16_t*>(take(tile));
+    worker.sums = reinterpret_cast<float*>(take(sums));
+    worker.table = reinterpret_cast<int16_t*>(take(table));
+    worker.x = reinterpret_cast<int16_t*>(take(x));
+    worker.patches = reinterpret_cast<float*>(take(patches));
+    worker.scale = reinterpret_cast<float*>(take(lanes));
+    worker.factor = reinterpret_cast<float*>(take(lanes));
+    workers_.push_back(worker);
+  }
+}
+
+Memory LookupConv::memory() const {
+  Memory memory;
+  memory.packed = words_.bytes() + codes_.bytes() + (bias_.size() + scale_.size()) * sizeof(float);
+  memory.scratch = scratch_.bytes() + energy_.bytes();
+  return memory;
+}
+
+void LookupConv::measure_energy(const float* image, int64_t y0, int64_t y1) {
+  const int64_t size = shape_.in_h * shape_.in_w;
+  const int64_t first = y0 * shape_.in_w;
+  const int64_t last = std::min(y1 * shape_.in_w, pointwise_ ? positions_ : size);
+  if (last <= first) return;
+  for (int64_t g = 0; g < shape_.groups; ++g) {
+    for (size_t i = 0; i < chunk_count_; ++i) {
+      const Chunk& part = chunk(g, i);
+      const int64_t from = part.m0 * d_;
+      const int64_t width = std::min(part.m1 * d_, channels_) - from;
+      ops_.energy(image + first * shape_.in_channels + g * channels_ + from, last - first,
+                  shape_.in_channels, width,
+                  energy_.data() +
+                      (g * static_cast<int64_t>(chunk_count_) + static_cast<int64_t>(i)) * size +
+                      first);
+    }
+  }
+}
+
+void LookupConv::choose_scale(int64_t g, size_t i, Worker* worker) {
+  const ConvShape& s = shape_;
+  const size_t index = static_cast<size_t>(g) * chunk_count_ + i;
+  const float* energy = energy_.data() + static_cast<int64_t>(index) * s.in_h * s.in_w;
+  float* sum = worker->patches + s.in_h * s.out_w;
+  for (int64_t y = 0; y < s.in_h; ++y) {
+    float* __restrict row = worker->patches + y * s.out_w;
+    std::fill_n(row, s.out_w, 0.0f);
+    for (int64_t k = 0; k < s.kernel_w; ++k) {
+      const int64_t offset = k * s.dilation_w - s.pad_left;
+      const int64_t begin = offset >= 0 ? 0 : (-offset + s.stride_w - 1) / s.stride_w;
+      const int64_t end =
+          s.in_w - 1 < offset ? 0 : std::min(s.out_w, (s.in_w - 1 - offset) / s.stride_w + 1);
+      const float* from = energy + y * s.in_w + offset;
+      if (s.stride_w == 1) {
+        for (int64_t x = begin; x < end; ++x) row[x] += from[x];
+      } else {
+        for (int64_t x = begin; x < end; ++x) row[x] += from[x * s.stride_w];
+      }
+    }
+  }
+  float largest = 0;
+  bool finite = true;
+  for (int64_t y = 0; y < s.out_h; ++y) {
+    std::fill_n(sum, s.out_w, 0.0f);
+    for (int64_t k = 0; k < s.kernel_h; ++k) {
+      const int64_t from = y * s.stride_h + k * s.dilation_h - s.pad_top;
+      if (from < 0 || from >= s.in_h) continue;
+      const float* __restrict row = worker->patches + from * s.out_w;
+      for (int64_t x = 0; x < s.out_w; ++x) sum[x] += row[x];
+    }
+    for (int64_t x = 0; x < s.out_w; ++x) {
+      largest = std::max(largest, sum[x]);
+      finite &= sum[x] <= std::numeric_limits<float>::max();
+    }
+  }
+  scales_[index] =
+      table_scale(finite ? static_cast<double>(largest) : std::numeric_limits<double>::infinity(),
+                  chunks_[index].bound);
+}
+
+// Pixels that one table row of a column reads, by lane; of the group's first channel on.
+void LookupConv::set_pixels(const Column& column, const TapGrid& grid, int64_t row,
+                            const float* image, const float** pixels) const {
+  const ConvShape& s = shape_;
+  std::fill_n(pixels, kLanes, zeros_.data());
+  for (size_t i = 0; i < column.strips.size(); ++i) {
+    const Strip& strip = column.strips[i];
+    const int64_t y = (strip.y + row + grid.first_row) * s.stride_h + grid.phase_h - s.pad_top;
+    if (y < 0 || y >= s.in_h || row >= strip.rows + grid.row_span()) continue;
+    const int64_t lane = static_cast<int64_t>(i) * column.pitch;
+    const int64_t count = strip.width + grid.lane_span();
+    int64_t x = (strip.x + grid.first_lane) * s.stride_w + grid.phase_w - s.pad_left;
+    for (int64_t l = 0; l < count; ++l, x += s.stride_w) {
+      if (x < 0 || x >= s.in_w) continue;
+      if (pointwise_ && y * s.in_w + x >= positions_) break;
+      pixels[lane + l] = image + (y * s.in_w + x) * s.in_channels;
+    }
+  }
+}
+
+// Scale and factor of every lane of the item's column.
+void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
+  const Column& column = columns_[static_cast<size_t>(item.column)];
+  const size_t index = static_cast<size_t>(item.group) * chunk_count_ + i;
+  const int64_t lanes = column.rows * kLanes;
+  if (!pointwise_) {
+    std::fill_n(worker->scale, lanes, scales_[index].input);
+    std::fill_n(worker->factor, lanes, scales_[index].factor);
+    return;
+  }
+  const float* energy = energy_.data() + static_cast<int64_t>(index) * shape_.in_h * shape_.in_w;
+  std::fill_n(worker->scale, lanes, 0.0f);
+  std::fill_n(worker->factor, lanes, 0.0f);
+  for (size_t strip_index = 0; strip_index < column.strips.size(); ++strip_index) {
+    const Strip& strip = column.strips[strip_index];
+    for (int64_t row = 0; row < strip.rows; ++row) {
+      const int64_t first = (strip.y + row) * shape_.in_w + strip.x;
+      const int64_t lane = row * kLanes + static_cast<int64_t>(strip_index) * column.pitch;
+      const int64_t count = std::min(strip.width, positions_ - first);
+      for (int64_t l = 0; l < count; ++l) {
+        const TableScale scale =
+            table_scale(static_cast<double>(energy[first + l]), chunks_[index].bound);
+        worker->scale[lane + l] = scale.input;
+        worker->factor[lane + l] = scale.factor;
+      }
+    }
+  }
+}
+
+// Lookups of one chunk, into the worker's tile.
+void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worker* worker) {
+  const Column& column = columns_[static_cast<size_t>(item.column)];
+  const Chunk& part = chunk(item.group, i);
+  const int64_t tile_stride = column.rows * kLanes;
+  std::memset(worker->tile, 0, static_cast<size_t>((item.c1 - item.c0) * tile_stride * 2));
+  const uint16_t* codes = codes_.data() + item.group * group_codes_;
+  for (const ChunkGrid& chunk_grid : part.grids) {
+    const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
+    const int64_t rows = column.rows + grid.row_span();
+    const int64_t x_plane = pairs_ * 2 * kLanes;
+    const int64_t x_row = (part.m1 - part.m0) * x_plane;
+    // Where d is even, the pairs of a chunk's channels are those of its subspaces in a row.
+    const int64_t at_once = d_ % 2 == 0 ? part.m1 - part.m0 : 1;
+    for (int64_t row = 0; row < rows; ++row) {
+      const float* pixels[kLanes];
+      set_pixels(column, grid, row, image, pixels);
+      const float* scale = worker->scale + (pointwise_ ? row * kLanes : 0);
+      for (int64_t m = part.m0; m < part.m1; m += at_once) {
+        const int64_t width = std::min(at_once * d_, channels_ - m * d_);
+        int16_t* to = worker->x + row * x_row + (m - part.m0) * x_plane;
+        const int64_t written = (width + 1) / 2, expected = at_once * pairs_;
+        if (written < expected) {
+          std::memset(to + written * 2 * kLanes, 0,
+                      static_cast<size_t>((expected - written) * 2 * kLanes * 2));
+        }
+        ops_.quantize(pixels, item.group * channels_ + m * d_, scale, width, to);
+      }
+    }
+    const int64_t table_plane = K_ * table_rows_ * kLanes;
+    for (const Block& block : chunk_grid.blocks) {
+      for (int64_t m = block.m0; m < block.m1; ++m) {
+        const int64_t book = codebook_count_ == 1    ? 0
+                             : codebook_count_ == M_ ? m
+                                                     : item.group * M_ + m;
+        ops_.build(words_.data() + book * K_ * pairs_ * 2, K_, pairs_,
+                   worker->x + (m - part.m0) * x_plane, x_row, rows,
+                   worker->table + (m - block.m0) * table_plane, table_rows_);
+      }
+      for (const Pass& pass : block.passes) {
+        ConvLookup lookup;
+        lookup.plane_stride = table_plane;
+        lookup.row_step = grid.row_step;
+        lookup.planes = static_cast<int>(block.m1 - block.m0);
+        lookup.ny = grid.ny;
+        lookup.nx = pass.nx;
+        lookup.lane_step = static_cast<int>(grid.lane_step);
+        lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
+        lookup.codes = codes + pass.codes + item.c0 * lookup.planes * grid.ny * pass.nx;
+        lookup.outputs = item.c1 - item.c0;
+        lookup.tile_stride = tile_stride;
+        const int64_t window = ops_.window(pass.nx);
+        for (int64_t row = 0; row < column.rows; row += window) {
+          lookup.rows = static_cast<int>(std::min(window, column.rows - row));
+          lookup.table = worker->table + row * kLanes;
+          lookup.tile = worker->tile + row * kLanes;
+          ops_.add(lookup);
+        }
+      }
+    }
+  }
+}
+
+void LookupConv::run_item(const Item& item, const float* image, float* result, Worker* worker) {
+  const Column& column = columns_[static_cast<size_t>(item.column)];
+  const int64_t tile_stride = column.rows * kLanes;
+  for (size_t i = 0; i < chunk_count_; ++i) {
+    set_scales(item, i, worker);
+    fill_tile(item, i, image, worker);
+    if (i + 1 < chunk_count_) {
+      ops_.flush(worker->tile, item.c1 - item.c0, tile_stride, worker->factor, i == 0,
+                 worker->sums);
+    }
+  }
+  ConvFinish finish;
+  finish.tile_stride = tile_stride;
+  const int64_t c = item.group * outputs_ + item.c0;
+  finish.scale = scale_.empty() ? nullptr : scale_.data() + c;
+  finish.bias = bias_.empty() ? nullptr : bias_.data() + c;
+  finish.outputs = item.c1 - item.c0;
+  finish.activation = shape_.activation;
+  float* pixels[kLanes];
+  finish.pixels = pixels;
+  for (int64_t row = 0; row < column.rows; ++row) {
+    std::fill_n(pixels, kLanes, nullptr);
+    for (size_t i = 0; i < column.strips.size(); ++i) {
+      const Strip& strip = column.strips[i];
+      if (row >= strip.rows) continue;
+      const int64_t first = (strip.y + row) * shape_.out_w + strip.x;
+      const int64_t count = pointwise_ ? std::min(strip.width, positions_ - first) : strip.width;
+      for (int64_t l = 0; l < count; ++l) {
+        pixels[static_cast<int64_t>(i) * column.pitch + l] =
+            result + (first + l) * shape_.out_channels + c;
+      }
+    }
+    finish.factor = worker->factor + row * kLanes;
+    finish.tile = worker->tile + row * kLanes;
+    finish.sums = chunk_count_ > 1 ? worker->sums + row * kLanes : nullptr;
+    ops_.finish(finish);
+  }
+}
+
+void LookupConv::run(const float* input, float* output) {
+  assert(input != nullptr && output != nullptr);
+  const int64_t pixels = pointwise_ ? positions_ : shape_.in_h * shape_.in_w;
+  const int64_t results = pointwise_ ? positions_ : shape_.out_h * shape_.out_w;
+  for (int64_t n = 0; n < shape_.batch; ++n) {
+    const float* image = input + n * pixels * shape_.in_channels;
+    float* result = output + n * results * shape_.out_channels;
+    constexpr int64_t kRows = 4;
+    parallel_for(pool_.get(), threads_, (shape_.in_h + kRows - 1) / kRows, [&](int64_t i, int) {
+      measure_energy(image, i * kRows, std::min(shape_.in_h, (i + 1) * kRows));
+    });
+    const int64_t scales = pointwise_ ? 0 : static_cast<int64_t>(chunks_.size());
+    parallel_for(pool_.get(), threads_, scales, [&](int64_t i, int worker) {
+      const int64_t count = static_cast<int64_t>(chunk_count_);
+      choose_scale(i / count, static_cast<size_t>(i % count),
+                   &workers_[static_cast<size_t>(worker)]);
+    });
+    parallel_for(pool_.get(), threads_, static_cast<int64_t>(items_.size()),
+                 [&](int64_t i, int worker) {
+                   run_item(items_[static_cast<size_t>(i)], image, result,
+                            &workers_[static_cast<size_t>(worker)]);
+                 });
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<ConvLayer> make_conv(const ConvOps& ops, const ConvShape& shape, Codes codes) {
+  return std::make_unique<LookupConv>(ops, shape, codes);
+}
+
+}  // namespace qcnn

@@ -1,0 +1,350 @@
+// Primitives of the fast convolution in AVX-512 (F, BW, VL, DQ). Included by one file a variant,
+// which defines dot(): two products of int16 a lane, added to an int32.
+#ifndef QCNN_CORE_QCONV_AVX512_INL_H_
+#define QCNN_CORE_QCONV_AVX512_INL_H_
+
+#include <immintrin.h>
+
+#include "core/conv_ops.h"
+
+namespace qcnn {
+namespace {
+
+inline __m512 square_sum(const float* x, int64_t width, __mmask16 tail) {
+  __m512 sum = _mm512_setzero_ps();
+  int64_t j = 0;
+  for (; j + 16 <= width; j += 16) {
+    const __m512 v = _mm512_loadu_ps(x + j);
+    sum = _mm512_fmadd_ps(v, v, sum);
+  }
+  if (tail != 0) {
+    const __m512 v = _mm512_maskz_loadu_ps(tail, x + j);
+    sum = _mm512_fmadd_ps(v, v, sum);
+  }
+  return sum;
+}
+
+void energy(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out) {
+  const __mmask16 tail = static_cast<__mmask16>((1u << (width % 16)) - 1u);
+  int64_t p = 0;
+  // Four pixels share the sums across lanes.
+  for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
+    const __m512 a = square_sum(input, width, tail);
+    const __m512 b = square_sum(input + stride, width, tail);
+    const __m512 c = square_sum(input + 2 * stride, width, tail);
+    const __m512 d = square_sum(input + 3 * stride, width, tail);
+    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const __m512 abcd =
+        _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 half =
+        _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps(abcd, 1));
+    _mm_storeu_ps(out + p,
+                  _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+  }
+  for (; p < pixels; ++p, input += stride) {
+    out[p] = _mm512_reduce_add_ps(square_sum(input, width, tail));
+  }
+}
+
+// Eight channels at a time: four pixels fill two registers of int32, then one of int16, and a
+// transposition of 4x4 pairs of channels in each 128 bits puts 16 pixels beside each other.
+void quantize(const float* const* pixels, int64_t first, const float* scale, int64_t width,
+              int16_t* out) {
+  for (int64_t j = 0; j < width; j += 8) {
+    const int64_t left = width - j < 8 ? width - j : 8;
+    const int64_t pairs = (left + 1) / 2;
+    const __mmask8 mask = static_cast<__mmask8>((1u << left) - 1u);
+    for (int half = 0; half < 2; ++half) {
+      const float* const* px = pixels + 16 * half;
+      const float* s = scale + 16 * half;
+      __m512i rows[4];
+      for (int i = 0; i < 4; ++i) {
+        __m256i packed[2];
+        for (int h = 0; h < 2; ++h) {
+          const int a = i + 8 * h, b = i + 8 * h + 4;
+          const __m256 xa =
+              _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, px[a] + first + j), _mm256_set1_ps(s[a]));
+          const __m256 xb =
+              _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, px[b] + first + j), _mm256_set1_ps(s[b]));
+          const __m512 x = _mm512_insertf32x8(_mm512_castps256_ps512(xa), xb, 1);
+          packed[h] = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x));
+        }
+        rows[i] = _mm512_inserti64x4(_mm512_castsi256_si512(packed[0]), packed[1], 1);
+      }
+      const __m512i ab_lo = _mm512_unpacklo_epi32(rows[0], rows[1]);
+      const __m512i ab_hi = _mm512_unpackhi_epi32(rows[0], rows[1]);
+      const __m512i cd_lo = _mm512_unpacklo_epi32(rows[2], rows[3]);
+      const __m512i cd_hi = _mm512_unpackhi_epi32(rows[2], rows[3]);
+      int16_t* to = out + j * kLanes + 32 * half;
+      _mm512_store_si512(to, _mm512_unpacklo_epi64(ab_lo, cd_lo));
+      if (pairs > 1) _mm512_store_si512(to + 64, _mm512_unpackhi_epi64(ab_lo, cd_lo));
+      if (pairs > 2) _mm512_store_si512(to + 128, _mm512_unpacklo_epi64(ab_hi, cd_hi));
+      if (pairs > 3) _mm512_store_si512(to + 192, _mm512_unpackhi_epi64(ab_hi, cd_hi));
+    }
+  }
+}
+
+// The odd int16 of two registers, which are the high halves of 32 sums.
+inline __m512i high_halves(__m512i low_lanes, __m512i high_lanes) {
+  alignas(64) static const uint16_t kOdd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
+                                                23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
+                                                45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
+  return _mm512_permutex2var_epi16(low_lanes, _mm512_load_si512(kOdd), high_lanes);
+}
+
+inline __m512i word_at(const int16_t* words) {
+  int32_t pair;
+  __builtin_memcpy(&pair, words, 4);
+  return _mm512_set1_epi32(pair);
+}
+
+// Two rows at a time share each codeword's broadcast.
+template <int kPairs, int kRows>
+void build_rows(const int16_t* words, int64_t K, const int16_t* x, int64_t x_stride, int16_t* table,
+                int64_t table_rows) {
+  const __m512i round = _mm512_set1_epi32(0x8000);
+  __m512i low[kRows][kPairs], high[kRows][kPairs];
+  for (int r = 0; r < kRows; ++r) {
+    for (int j = 0; j < kPairs; ++j) {
+      low[r][j] = _mm512_load_si512(x + r * x_stride + 64 * j);
+      high[r][j] = _mm512_load_si512(x + r * x_stride + 64 * j + 32);
+    }
+  }
+  for (int64_t k = 0; k < K; ++k, words += 2 * kPairs, table += table_rows * kLanes) {
+    __m512i a[kRows], b[kRows];
+    for (int r = 0; r < kRows; ++r) a[r] = b[r] = round;
+    for (int j = 0; j < kPairs; ++j) {
+      const __m512i w = word_at(words + 2 * j);
+      for (int r = 0; r < kRows; ++r) {
+        a[r] = dot(a[r], low[r][j], w);
+        b[r] = dot(b[r], high[r][j], w);
+      }
+    }
+    for (int r = 0; r < kRows; ++r) {
+      _mm512_store_si512(table + r * kLanes, high_halves(a[r], b[r]));
+    }
+  }
+}
+
+template <int kPairs>
+void build_fixed(const int16_t* words, int64_t K, const int16_t* x, int64_t x_stride, int64_t rows,
+                 int16_t* table, int64_t table_rows) {
+  int64_t row = 0;
+  if (kPairs <= 4) {
+    for (; row + 2 <= rows; row += 2) {
+      build_rows<kPairs, 2>(words, K, x + row * x_stride, x_stride, table + row * kLanes,
+                            table_rows);
+    }
+  }
+  for (; row < rows; ++row) {
+    build_rows<kPairs, 1>(words, K, x + row * x_stride, x_stride, table + row * kLanes, table_rows);
+  }
+}
+
+void build_any(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
+               int64_t rows, int16_t* table, int64_t table_rows) {
+  const __m512i round = _mm512_set1_epi32(0x8000);
+  for (int64_t row = 0; row < rows; ++row, x += x_stride) {
+    for (int64_t k = 0; k < K; ++k) {
+      __m512i a = round, b = round;
+      for (int64_t j = 0; j < pairs; ++j) {
+        const __m512i w = word_at(words + 2 * (k * pairs + j));
+        a = dot(a, _mm512_load_si512(x + 64 * j), w);
+        b = dot(b, _mm512_load_si512(x + 64 * j + 32), w);
+      }
+      _mm512_store_si512(table + (k * table_rows + row) * kLanes, high_halves(a, b));
+    }
+  }
+}
+
+void build(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
+           int64_t rows, int16_t* table, int64_t table_rows) {
+  switch (pairs) {
+    case 1:
+      return build_fixed<1>(words, K, x, x_stride, rows, table, table_rows);
+    case 2:
+      return build_fixed<2>(words, K, x, x_stride, rows, table, table_rows);
+    case 3:
+      return build_fixed<3>(words, K, x, x_stride, rows, table, table_rows);
+    case 4:
+      return build_fixed<4>(words, K, x, x_stride, rows, table, table_rows);
+    case 5:
+      return build_fixed<5>(words, K, x, x_stride, rows, table, table_rows);
+    case 8:
+      return build_fixed<8>(words, K, x, x_stride, rows, table, table_rows);
+    default:
+      return build_any(words, K, pairs, x, x_stride, rows, table, table_rows);
+  }
+}
+
+// One accumulator for each kernel column and row of the window, so that every load is aligned; the
+// lanes are shifted once at the end. kY kernel rows, one table row apart; 0: any.
+template <int kX, int kY, int kRows>
+void add_fixed(const ConvLookup& l) {
+  alignas(64) static const uint16_t kCount[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+                                                  11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+                                                  22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+  __m512i shift[kX];
+  for (int i = 0; i < kX; ++i) {
+    shift[i] =
+        _mm512_add_epi16(_mm512_load_si512(kCount),
+                         _mm512_set1_epi16(static_cast<short>(l.first_lane + i * l.lane_step)));
+  }
+  const uint16_t* codes = l.codes;
+  int16_t* tile = l.tile;
+  const int planes = l.planes, ny = kY != 0 ? kY : l.ny;
+  const int64_t plane_stride = l.plane_stride, row_step = kY != 0 ? 1 : l.row_step;
+  const int64_t outputs = l.outputs, tile_stride = l.tile_stride;
+  for (int64_t c = 0; c < outputs; ++c, tile += tile_stride) {
+    __m512i sum[kX][kRows];
+    for (int i = 0; i < kX; ++i) {
+      for (int v = 0; v < kRows; ++v) sum[i][v] = _mm512_setzero_si512();
+    }
+    const int16_t* plane = l.table;
+    for (int p = 0; p < planes; ++p, plane += plane_stride) {
+      for (int y = 0; y < ny; ++y) {
+        const int16_t* row = plane + y * row_step * kLanes;
+        for (int i = 0; i < kX; ++i) {
+          const int16_t* entry = row + 4 * static_cast<int64_t>(codes[y * kX + i]);
+          for (int v = 0; v < kRows; ++v) {
+            sum[i][v] = _mm512_add_epi16(sum[i][v], _mm512_load_si512(entry + v * kLanes));
+          }
+        }
+      }
+      codes += ny * kX;
+    }
+    for (int v = 0; v < kRows; ++v) {
+      __m512i total = _mm512_load_si512(tile + kLanes * v);
+      for (int i = 0; i < kX; ++i) {
+        total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
+      }
+      _mm512_store_si512(tile + kLanes * v, total);
+    }
+  }
+}
+
+template <int kX, int kY>
+void add_rows(const ConvLookup& l) {
+  switch (l.rows) {
+    case 1:
+      return add_fixed<kX, kY, 1>(l);
+    case 2:
+      return add_fixed<kX, kY, 2>(l);
+    case 3:
+      return add_fixed<kX, kY, 3>(l);
+    default:
+      return add_fixed<kX, kY, 4>(l);
+  }
+}
+
+// Kernels of 1x1, 3x3 and 5x5, and the phases of strided ones, have loops of their own.
+void add(const ConvLookup& l) {
+  const int ny = l.row_step == 1 || l.ny == 1 ? l.ny : 0;
+  switch (l.nx) {
+    case 1:
+      return ny == 1 ? add_rows<1, 1>(l) : add_rows<1, 0>(l);
+    case 2:
+      return ny == 2 ? add_rows<2, 2>(l) : ny == 3 ? add_rows<2, 3>(l) : add_rows<2, 0>(l);
+    case 3:
+      return ny == 3 ? add_rows<3, 3>(l) : ny == 2 ? add_rows<3, 2>(l) : add_rows<3, 0>(l);
+    case 4:
+      return ny == 4 ? add_rows<4, 4>(l) : ny == 3 ? add_rows<4, 3>(l) : add_rows<4, 0>(l);
+    case 5:
+      return ny == 5 ? add_rows<5, 5>(l) : add_rows<5, 0>(l);
+    default:
+      return add_rows<6, 0>(l);
+  }
+}
+
+inline __m512 to_float(const int16_t* tile) {
+  return _mm512_cvtepi32_ps(
+      _mm512_cvtepi16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(tile))));
+}
+
+void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
+           float* sums) {
+  for (int64_t c = 0; c < outputs; ++c, tile += size, sums += size) {
+    for (int64_t i = 0; i < size; i += 16) {
+      const __m512 before = first ? _mm512_setzero_ps() : _mm512_load_ps(sums + i);
+      _mm512_store_ps(sums + i,
+                      _mm512_fmadd_ps(to_float(tile + i), _mm512_load_ps(factor + i), before));
+    }
+  }
+}
+
+inline __m512 activate(__m512 x, Activation activation) {
+  // max(bound, x) gives x when x is NaN.
+  if (activation == Activation::kRelu || activation == Activation::kRelu6) {
+    x = _mm512_max_ps(_mm512_setzero_ps(), x);
+  }
+  if (activation == Activation::kRelu6) x = _mm512_min_ps(_mm512_set1_ps(6.0f), x);
+  if (activation == Activation::kReluN1To1) {
+    x = _mm512_min_ps(_mm512_set1_ps(1.0f), _mm512_max_ps(_mm512_set1_ps(-1.0f), x));
+  }
+  return x;
+}
+
+// r[i][j] = r[j][i], 16x16 floats.
+inline void transpose(__m512* r) {
+  __m512 t[16];
+  for (int i = 0; i < 16; i += 4) {
+    const __m512 a = _mm512_unpacklo_ps(r[i], r[i + 1]), b = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    const __m512 c = _mm512_unpacklo_ps(r[i + 2], r[i + 3]),
+                 d = _mm512_unpackhi_ps(r[i + 2], r[i + 3]);
+    t[i] = _mm512_shuffle_ps(a, c, 0x44);
+    t[i + 1] = _mm512_shuffle_ps(a, c, 0xee);
+    t[i + 2] = _mm512_shuffle_ps(b, d, 0x44);
+    t[i + 3] = _mm512_shuffle_ps(b, d, 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    const __m512 a = _mm512_shuffle_f32x4(t[i], t[i + 4], 0x88);
+    const __m512 b = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0x88);
+    const __m512 c = _mm512_shuffle_f32x4(t[i], t[i + 4], 0xdd);
+    const __m512 d = _mm512_shuffle_f32x4(t[i + 8], t[i + 12], 0xdd);
+    r[i] = _mm512_shuffle_f32x4(a, b, 0x88);
+    r[i + 8] = _mm512_shuffle_f32x4(a, b, 0xdd);
+    r[i + 4] = _mm512_shuffle_f32x4(c, d, 0x88);
+    r[i + 12] = _mm512_shuffle_f32x4(c, d, 0xdd);
+  }
+}
+
+void finish(const ConvFinish& f) {
+  for (int64_t c = 0; c < f.outputs; c += 16) {
+    const int count = f.outputs - c < 16 ? static_cast<int>(f.outputs - c) : 16;
+    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1u);
+    for (int half = 0; half < 2; ++half) {
+      const __m512 factor = _mm512_load_ps(f.factor + 16 * half);
+      __m512 r[16];
+      for (int i = 0; i < 16; ++i) {
+        if (i >= count) {
+          r[i] = _mm512_setzero_ps();
+          continue;
+        }
+        const int64_t at = (c + i) * f.tile_stride + 16 * half;
+        __m512 x = _mm512_mul_ps(to_float(f.tile + at), factor);
+        if (f.sums != nullptr) {
+          x = _mm512_fmadd_ps(to_float(f.tile + at), factor, _mm512_load_ps(f.sums + at));
+        }
+        const __m512 bias = _mm512_set1_ps(f.bias != nullptr ? f.bias[c + i] : 0.0f);
+        x = f.scale != nullptr ? _mm512_fmadd_ps(x, _mm512_set1_ps(f.scale[c + i]), bias)
+                               : _mm512_add_ps(x, bias);
+        r[i] = activate(x, f.activation);
+      }
+      transpose(r);
+      for (int i = 0; i < 16; ++i) {
+        float* pixel = f.pixels[16 * half + i];
+        if (pixel != nullptr) _mm512_mask_storeu_ps(pixel + c, mask, r[i]);
+      }
+    }
+  }
+}
+
+int window(int nx) { return nx > 0 ? 4 : 4; }
+
+constexpr ConvOps kOps = {energy, quantize, build, add, flush, finish, window};
+
+}  // namespace
+}  // namespace qcnn
+
+#endif  // QCNN_CORE_QCONV_AVX512_INL_H_

@@ -1,0 +1,23 @@
+#include "core/conv_ops.h"
+
+#if defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#include <immintrin.h>
+
+namespace qcnn {
+namespace {
+inline __m512i dot(__m512i sum, __m512i a, __m512i b) {
+  return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+}
+}  // namespace
+}  // namespace qcnn
+
+#include "core/qconv_avx512-inl.h"
+
+namespace qcnn {
+const ConvOps* conv_ops_avx512() { return &kOps; }
+}  // namespace qcnn
+#else
+namespace qcnn {
+const ConvOps* conv_ops_avx512() { return nullptr; }
+}  // namespace qcnn
+#endif

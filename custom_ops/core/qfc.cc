@@ -1,0 +1,318 @@
+#include "core/qfc.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "core/activation.h"
+#include "core/aligned.h"
+#include "core/qconv.h"
+#include "core/table_scale.h"
+#include "core/thread_pool.h"
+
+namespace qcnn {
+namespace {
+
+// From so many rows on a layer is a 1x1 convolution: its lanes run over rows, 32 at a time, while
+// those of one row run over outputs.
+constexpr int64_t kConvRows = 8;
+
+// Subspaces that share a scale.
+struct Chunk {
+  int64_t u0 = 0, u1 = 0;  // units
+  int64_t m0 = 0, m1 = 0;  // subspaces
+  ChunkBound bound;
+};
+
+// Two subspaces of few codewords are one of more: one lookup then does the work of two.
+Codes merge_subspaces(Codes codes, int64_t outputs) {
+  while (codes.K * codes.K <= 16 && codes.K > 1 && codes.M > 1) {
+    Codes merged;
+    merged.M = (codes.M + 1) / 2;
+    merged.K = codes.K * codes.K;
+    merged.d = codes.d * 2;
+    merged.codebook_count = codes.codebook_count == 1 ? 1 : merged.M;
+    merged.codebooks.assign(static_cast<size_t>(merged.codebook_count * merged.K * merged.d), 0.0f);
+    for (int64_t b = 0; b < merged.codebook_count; ++b) {
+      const float* first = codes.codebook(0, 2 * b);
+      // The odd subspace at the end has no partner: its second half stays 0.
+      const float* second = codes.codebook_count == 1 ? first
+                            : 2 * b + 1 < codes.M     ? codes.codebook(0, 2 * b + 1)
+                                                      : nullptr;
+      for (int64_t k = 0; k < merged.K; ++k) {
+        float* to = merged.codebooks.data() + (b * merged.K + k) * merged.d;
+        std::copy_n(first + k % codes.K * codes.d, codes.d, to);
+        if (second != nullptr) {
+          std::copy_n(second + k / codes.K * codes.d, codes.d, to + codes.d);
+        }
+      }
+    }
+    merged.codes.resize(static_cast<size_t>(merged.M * outputs));
+    for (int64_t m = 0; m < merged.M; ++m) {
+      for (int64_t c = 0; c < outputs; ++c) {
+        const int64_t low = codes.codes[static_cast<size_t>(2 * m * outputs + c)];
+        const int64_t high =
+            2 * m + 1 < codes.M ? codes.codes[static_cast<size_t>((2 * m + 1) * outputs + c)] : 0;
+        merged.codes[static_cast<size_t>(m * outputs + c)] =
+            static_cast<uint8_t>(low + codes.K * high);
+      }
+    }
+    merged.bias = std::move(codes.bias);
+    merged.scale = std::move(codes.scale);
+    codes = std::move(merged);
+  }
+  return codes;
+}
+
+class LookupFc final : public FcLayer {
+ public:
+  LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& shape, Codes codes);
+
+  void plan(const FcShape& shape, int threads) override;
+  void run(const float* input, float* output) override;
+  Memory memory() const override;
+
+ private:
+  void pack();
+  Codes unpacked() const;
+  void build_chunk(size_t i, const float* row);
+  void run_block(int64_t block, float* output);
+
+  const FcOps& ops_;
+  const ConvOps& conv_ops_;
+  FcShape shape_;
+  Codes constants_;  // without the codes
+  int64_t entries_, pairs_, unit_, units_, blocks_;
+  int64_t unit_bytes_ = 0;
+  std::vector<Chunk> chunks_;
+  AlignedArray<int16_t> words_;         // [codebooks][pairs][entries][2]
+  AlignedArray<unsigned char> packed_;  // [blocks][units][unit_bytes]
+
+  // Of the plan.
+  int threads_ = 1;
+  std::shared_ptr<ThreadPool> pool_;
+  std::unique_ptr<ConvLayer> conv_;     // when there are many rows
+  AlignedArray<int16_t> x_;             // [units * unit][pairs][2]
+  AlignedArray<unsigned char> tables_;  // [units * unit][entries] of int16
+  AlignedArray<float> sums_;            // [blocks][kFcBlock]
+  std::vector<float> factors_;          // of each chunk
+};
+
+LookupFc::LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& shape, Codes codes)
+    : ops_(ops),
+      conv_ops_(conv_ops),
+      shape_(shape),
+      constants_(merge_subspaces(std::move(codes), shape.out_channels)),
+      entries_(fc_entries(constants_.K)),
+      pairs_((constants_.d + 1) / 2),
+      unit_(ops.unit(constants_.K)),
+      units_((constants_.M + unit_ - 1) / unit_),
+      blocks_((shape.out_channels + kFcBlock - 1) / kFcBlock) {
+  assert(constants_.M == (shape.in_channels + constants_.d - 1) / constants_.d);
+  unit_bytes_ = ops_.unit_bytes(constants_.K);
+  pack();
+  constants_.codes = std::vector<uint8_t>();
+}
+
+void LookupFc::pack() {
+  const Codes& codes = constants_;
+  const int64_t outputs = shape_.out_channels;
+  const int64_t at_once = std::max<int64_t>(
+      1, static_cast<int64_t>(kChunkWeight / std::sqrt(static_cast<double>(codes.d))) / unit_);
+  const int64_t count = (units_ + at_once - 1) / at_once;
+  float largest = 0;
+  for (float value : codes.codebooks) largest = std::max(largest, std::abs(value));
+  std::vector<double> scales(static_cast<size_t>(codes.codebook_count));
+  const auto book_of = [&](int64_t m) { return codes.codebook_count == 1 ? 0 : m; };
+  for (int64_t i = 0; i < count; ++i) {
+    Chunk chunk;
+    chunk.u0 = units_ * i / count;
+    chunk.u1 = units_ * (i + 1) / count;
+    chunk.m0 = chunk.u0 * unit_;
+    chunk.m1 = std::min(codes.M, chunk.u1 * unit_);
+    float top = largest;
+    if (codes.codebook_count > 1) {
+      top = 0;
+      const auto first = codes.codebooks.begin();
+      for (auto value = first + chunk.m0 * codes.K * codes.d;
+           value != first + chunk.m1 * codes.K * codes.d; ++value) {
+        top = std::max(top, std::abs(*value));
+      }
+    }
+    chunk.bound.word_scale = top > 0 ? std::min(32767 / static_cast<double>(top), 1e30) : 1;
+    chunk.bound.lookups = static_cast<double>(chunk.m1 - chunk.m0);
+    const int64_t width = std::min(shape_.in_channels, chunk.m1 * codes.d) - chunk.m0 * codes.d;
+    chunk.bound.half_patch = 0.5 * std::sqrt(static_cast<double>(width));
+    for (int64_t m = chunk.m0; m < chunk.m1; ++m) {
+      scales[static_cast<size_t>(book_of(m))] = chunk.bound.word_scale;
+    }
+    chunks_.push_back(chunk);
+  }
+
+  words_.resize(codes.codebook_count * pairs_ * entries_ * 2);
+  std::fill_n(words_.data(), words_.size(), int16_t{0});
+  std::vector<double> squares(static_cast<size_t>(codes.codebook_count * codes.K));
+  for (int64_t b = 0; b < codes.codebook_count; ++b) {
+    for (int64_t k = 0; k < codes.K; ++k) {
+      for (int64_t j = 0; j < codes.d; ++j) {
+        const double value = static_cast<double>(
+            codes.codebooks[static_cast<size_t>((b * codes.K + k) * codes.d + j)]);
+        const auto word = static_cast<int16_t>(std::lrint(value * scales[static_cast<size_t>(b)]));
+        words_[((b * pairs_ + j / 2) * entries_ + k) * 2 + j % 2] = word;
+        squares[static_cast<size_t>(b * codes.K + k)] += static_cast<double>(word) * word;
+      }
+    }
+  }
+
+  packed_.resize(blocks_ * units_ * unit_bytes_);
+  std::vector<uint8_t> unit(static_cast<size_t>(unit_ * kFcBlock));
+  for (int64_t block = 0; block < blocks_; ++block) {
+    const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
+    for (int64_t u = 0; u < units_; ++u) {
+      std::fill(unit.begin(), unit.end(), uint8_t{0});
+      for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
+        const uint8_t* from = codes.codes.data() + (u * unit_ + j) * outputs;
+        std::copy(from + c0, from + c1, unit.begin() + j * kFcBlock);
+      }
+      ops_.pack(codes.K, unit.data(), packed_.data() + (block * units_ + u) * unit_bytes_);
+    }
+  }
+
+  std::vector<double> norms(static_cast<size_t>(outputs));
+  for (Chunk& chunk : chunks_) {
+    std::fill(norms.begin(), norms.end(), 0.0);
+    for (int64_t m = chunk.m0; m < chunk.m1; ++m) {
+      const double* of_book = squares.data() + book_of(m) * codes.K;
+      const uint8_t* from = codes.codes.data() + m * outputs;
+      for (int64_t c = 0; c < outputs; ++c) norms[static_cast<size_t>(c)] += of_book[from[c]];
+    }
+    chunk.bound.norm = std::sqrt(*std::max_element(norms.begin(), norms.end()));
+  }
+}
+
+Codes LookupFc::unpacked() const {
+  Codes codes = constants_;
+  const int64_t outputs = shape_.out_channels;
+  codes.codes.resize(static_cast<size_t>(codes.M * outputs));
+  std::vector<uint8_t> unit(static_cast<size_t>(unit_ * kFcBlock));
+  for (int64_t block = 0; block < blocks_; ++block) {
+    const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
+    for (int64_t u = 0; u < units_; ++u) {
+      ops_.unpack(codes.K, packed_.data() + (block * units_ + u) * unit_bytes_, unit.data());
+      for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
+        std::copy_n(unit.begin() + j * kFcBlock, c1 - c0,
+                    codes.codes.begin() + (u * unit_ + j) * outputs + c0);
+      }
+    }
+  }
+  return codes;
+}
+
+void LookupFc::plan(const FcShape& shape, int threads) {
+  shape_ = shape;
+  threads_ = std::max(threads, 1);
+  if (shape.rows >= kConvRows) {
+    ConvShape conv;
+    conv.batch = conv.in_h = conv.out_h = 1;
+    conv.in_w = conv.out_w = shape.rows;
+    conv.in_channels = shape.in_channels;
+    conv.out_channels = shape.out_channels;
+    conv.activation = shape.activation;
+    if (conv_ == nullptr) conv_ = make_conv(conv_ops_, conv, unpacked());
+    conv_->plan(conv, threads_);
+    return;
+  }
+  conv_.reset();
+  pool_ = ThreadPool::get(threads_);
+  x_.resize(units_ * unit_ * pairs_ * 2);
+  std::fill_n(x_.data(), x_.size(), int16_t{0});
+  tables_.resize(units_ * unit_ * entries_ * 2);
+  std::memset(tables_.data(), 0, tables_.bytes());
+  sums_.resize(blocks_ * kFcBlock);
+  factors_.assign(chunks_.size(), 0);
+}
+
+Memory LookupFc::memory() const {
+  Memory memory;
+  memory.packed = words_.bytes() + packed_.bytes() + constants_.bytes();
+  if (conv_ != nullptr) {
+    memory.packed += conv_->memory().packed;
+    memory.scratch = conv_->memory().scratch;
+  } else {
+    memory.scratch = x_.bytes() + tables_.bytes() + sums_.bytes();
+  }
+  return memory;
+}
+
+// Tables of one chunk for one row of the input.
+void LookupFc::build_chunk(size_t i, const float* row) {
+  const Chunk& chunk = chunks_[i];
+  const int64_t d = constants_.d;
+  const int64_t first = chunk.m0 * d;
+  const int64_t width = std::min(shape_.in_channels, chunk.m1 * d) - first;
+  const TableScale scale =
+      table_scale(static_cast<double>(ops_.energy(row + first, width)), chunk.bound);
+  factors_[i] = scale.factor;
+  int16_t* x = x_.data() + chunk.m0 * pairs_ * 2;
+  const float* from = row + first;
+  // Where the factor is NaN the values do not matter, but converting NaN would be undefined.
+  const bool finite = !std::isnan(scale.factor);
+  for (int64_t j = 0; j < width; ++j) {
+    const int64_t at = d % 2 == 0 ? j : j / d * pairs_ * 2 + j % d;
+    const float value = finite ? from[j] * scale.input : 0.0f;
+    x[at] = static_cast<int16_t>(value < 0 ? value - 0.5f : value + 0.5f);
+  }
+  FcBuild build;
+  const int64_t book = pairs_ * entries_ * 2;
+  build.words_stride = constants_.codebook_count == 1 ? 0 : book;
+  build.words = words_.data() + chunk.m0 * build.words_stride;
+  build.entries = entries_;
+  build.pairs = pairs_;
+  build.x = x;
+  build.subspaces = chunk.m1 - chunk.m0;
+  build.table = tables_.data() + chunk.m0 * entries_ * 2;
+  ops_.build(build);
+}
+
+void LookupFc::run_block(int64_t block, float* output) {
+  float* sums = sums_.data() + block * kFcBlock;
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const Chunk& chunk = chunks_[i];
+    ops_.add(constants_.K, packed_.data() + (block * units_ + chunk.u0) * unit_bytes_,
+             chunk.u1 - chunk.u0, tables_.data() + chunk.m0 * entries_ * 2, factors_[i], i == 0,
+             sums);
+  }
+  const int64_t c0 = block * kFcBlock;
+  const int64_t c1 = std::min(shape_.out_channels, c0 + kFcBlock);
+  for (int64_t c = c0; c < c1; ++c) {
+    output[c] = finish(sums[c - c0], constants_, c, shape_.activation);
+  }
+}
+
+void LookupFc::run(const float* input, float* output) {
+  assert(input != nullptr && output != nullptr);
+  if (conv_ != nullptr) {
+    conv_->run(input, output);
+    return;
+  }
+  for (int64_t r = 0; r < shape_.rows; ++r) {
+    const float* row = input + r * shape_.in_channels;
+    float* result = output + r * shape_.out_channels;
+    parallel_for(pool_.get(), threads_, static_cast<int64_t>(chunks_.size()),
+                 [&](int64_t i, int) { build_chunk(static_cast<size_t>(i), row); });
+    parallel_for(pool_.get(), threads_, blocks_,
+                 [&](int64_t block, int) { run_block(block, result); });
+  }
+}
+
+}  // namespace
+
+std::unique_ptr<FcLayer> make_fc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& shape,
+                                 Codes codes) {
+  return std::make_unique<LookupFc>(ops, conv_ops, shape, std::move(codes));
+}
+
+}  // namespace qcnn

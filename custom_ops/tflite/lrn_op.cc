@@ -1,0 +1,189 @@
+#include "tflite/lrn_op.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+
+#include "tflite/ops.h"
+
+namespace qcnn {
+namespace {
+
+// Floats that a thread normalizes at a time, about: small enough to share out what AlexNet has (18
+// times this in norm1), and some microseconds of work.
+constexpr int64_t kBlock = 16384;
+
+TfLiteTensor* tensor_at(TfLiteContext* context, int index) {
+  if (index < 0 || static_cast<size_t>(index) >= context->tensors_size) return nullptr;
+  return &context->tensors[index];
+}
+
+// A copy that the host will free.
+TfLiteIntArray* copy_dims(TfLiteContext* context, const TfLiteIntArray& dims) {
+#if defined(_WIN32)
+  TfLiteIntArray* copy = context->TfLiteIntArrayCreate(dims.size);  // the host's heap
+#else
+  (void)context;
+  auto* copy = static_cast<TfLiteIntArray*>(
+      std::malloc(sizeof(TfLiteIntArray) + sizeof(int) * static_cast<size_t>(dims.size)));
+#endif
+  if (copy == nullptr) return nullptr;
+  copy->size = dims.size;
+  std::copy(dims.data, dims.data + dims.size, copy->data);
+  return copy;
+}
+
+}  // namespace
+
+bool lrn_params_sound(const TfLiteLocalResponseNormParams& params) {
+  return params.radius >= 0 && std::isfinite(params.bias) && std::isfinite(params.alpha) &&
+         std::isfinite(params.beta);
+}
+
+LrnOp::LrnOp(const Kernel* kernel, const TfLiteLocalResponseNormParams& params)
+    : kernel_(kernel), params_(params) {}
+
+TfLiteStatus LrnOp::prepare(TfLiteContext* context, const std::vector<int>& inputs,
+                            const std::vector<int>& outputs) {
+  std::string error;
+  try {
+    input_ = inputs.size() == 1 ? inputs[0] : -1;
+    output_ = outputs.size() == 1 ? outputs[0] : -1;
+    const TfLiteTensor* input = tensor_at(context, input_);
+    TfLiteTensor* output = tensor_at(context, output_);
+    if (input == nullptr || output == nullptr || input->dims == nullptr) {
+      error = "expected one input and one output";
+    } else if (input->type != kTfLiteFloat32 || output->type != kTfLiteFloat32) {
+      error = "its input and output must be float32";
+    } else if (!lrn_params_sound(params_)) {
+      error = "its radius is negative, or bias, alpha or beta is not finite";
+    } else {
+      threads_ = std::max(context->recommended_num_threads, 1);
+      pool_ = ThreadPool::get(threads_);
+      dynamic_ = input->allocation_type == kTfLiteDynamic;
+      if (!dynamic_) {
+        if (plan(context, &error)) return kTfLiteOk;
+      } else {
+        if (output->allocation_type != kTfLiteDynamic) {
+          output->allocation_type = kTfLiteDynamic;
+          output->data = nullptr;
+        }
+        return kTfLiteOk;
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    error = "there is not enough memory";
+  } catch (const std::system_error&) {
+    error = "its threads could not be started";
+  }
+  context->ReportError(context, "%s: %s.", kLrnName, error.c_str());
+  return kTfLiteError;
+}
+
+bool LrnOp::plan(TfLiteContext* context, std::string* error) {
+  const TfLiteTensor& input = *tensor_at(context, input_);
+  const TfLiteIntArray& dims = *input.dims;
+  if (dims.size != 4) {
+    *error = "expected an input [N,H,W,C], got rank " + std::to_string(dims.size);
+    return false;
+  }
+  if (std::any_of(dims.data, dims.data + dims.size, [](int size) { return size < 0; })) {
+    *error = "its input has a negative dimension";
+    return false;
+  }
+  shape_.channels = dims.data[3];
+  shape_.radius = params_.radius;
+  shape_.bias = params_.bias;
+  shape_.alpha = params_.alpha;
+  shape_.beta = params_.beta;
+  TfLiteIntArray* copy = copy_dims(context, dims);
+  // The host refuses what does not fit into memory; the tensor's bytes then say how much there is.
+  if (copy == nullptr ||
+      context->ResizeTensor(context, tensor_at(context, output_), copy) != kTfLiteOk) {
+    *error = "its output could not be resized";
+    return false;
+  }
+  const size_t bytes =
+      std::min(tensor_at(context, input_)->bytes, tensor_at(context, output_)->bytes);
+  pixels_ =
+      shape_.channels == 0 ? 0 : static_cast<int64_t>(bytes / sizeof(float)) / shape_.channels;
+  return true;
+}
+
+TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
+  if (dynamic_) {
+    std::string error;
+    bool planned = false;
+    try {
+      planned = plan(context, &error);
+    } catch (const std::bad_alloc&) {
+      error = "there is not enough memory";
+    }
+    if (!planned) {
+      context->ReportError(context, "%s: %s.", kLrnName, error.c_str());
+      return kTfLiteError;
+    }
+  }
+  if (pixels_ == 0) return kTfLiteOk;
+  const auto* input = static_cast<const float*>(tensor_at(context, input_)->data);
+  auto* output = static_cast<float*>(tensor_at(context, output_)->data);
+  if (input == nullptr || output == nullptr) {
+    context->ReportError(context, "%s: its input or output has no memory.", kLrnName);
+    return kTfLiteError;
+  }
+  const int64_t block = std::max<int64_t>(kBlock / shape_.channels, 1);
+  parallel_for(pool_.get(), threads_, (pixels_ + block - 1) / block, [&](int64_t item, int) {
+    const int64_t first = item * block, offset = first * shape_.channels;
+    kernel_->lrn(shape_, std::min(block, pixels_ - first), input + offset, output + offset);
+  });
+  return kTfLiteOk;
+}
+
+namespace {
+
+// For a builtin op, `buffer` is its parameters.
+void* init(TfLiteContext*, const char* buffer, size_t) {
+  if (buffer == nullptr) return nullptr;
+  return new (std::nothrow)
+      LrnOp(select_kernel("auto"), *reinterpret_cast<const TfLiteLocalResponseNormParams*>(buffer));
+}
+
+void free_op(TfLiteContext*, void* buffer) { delete static_cast<LrnOp*>(buffer); }
+
+TfLiteStatus prepare_op(TfLiteContext* context, TfLiteNode* node) {
+  auto* op = static_cast<LrnOp*>(node->user_data);
+  if (op == nullptr) {
+    context->ReportError(context, "%s: it has no parameters, or there is no memory.", kLrnName);
+    return kTfLiteError;
+  }
+  try {
+    return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
+  } catch (const std::bad_alloc&) {
+    return kTfLiteError;
+  }
+}
+
+TfLiteStatus invoke_op(TfLiteContext* context, TfLiteNode* node) {
+  return static_cast<LrnOp*>(node->user_data)->invoke(context);
+}
+
+}  // namespace
+
+const TfLiteRegistration& lrn_registration() {
+  // The C API keeps the pointer, so the struct lives as long as the library.
+  static const TfLiteRegistration registration = [] {
+    TfLiteRegistration r = {};
+    r.init = init;
+    r.free = free_op;
+    r.prepare = prepare_op;
+    r.invoke = invoke_op;
+    r.builtin_code = kTfLiteBuiltinLocalResponseNormalization;
+    r.version = 1;
+    return r;
+  }();
+  return registration;
+}
+
+}  // namespace qcnn
