@@ -102,6 +102,7 @@ def classify(
     labels: list[str] | None = None,
     threads: int | None = None,
     kernel: str = "auto",
+    lrn: bool = True,
 ) -> list[Prediction]:
     """The most probable classes of one image.
 
@@ -117,14 +118,14 @@ def classify(
         As `preprocessing`; else the class numbers.
     threads : int, optional
         Default: all processors.
-    kernel : str
+    kernel, lrn
         As for `Interpreter`.
 
     Raises
     ------
     ModelError, DataError
     """
-    classifier = _Classifier(model, preprocessing, threads, kernel)
+    classifier = _Classifier(model, preprocessing, threads, kernel, lrn)
     scores = classifier.run(classifier.preprocessing(image)[None])[0]
     metadata = classifier.metadata.get("output") or {}
     probabilities = (
@@ -148,6 +149,7 @@ def evaluate(
     limit: int | None = None,
     threads: int | None = None,
     kernel: str = "auto",
+    lrn: bool = True,
     progress: bool | None = None,
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a model, and of a reference on the same images.
@@ -168,7 +170,7 @@ def evaluate(
         The first `limit` images only.
     threads : int, optional
         Default: all processors.
-    kernel : str
+    kernel, lrn
         As for `Interpreter`.
     progress : bool, optional
         Show a progress bar on stderr; default: if that is a terminal.
@@ -177,9 +179,11 @@ def evaluate(
     ------
     ModelError, DataError
     """
-    first = _Classifier(model, preprocessing, threads, kernel)
+    first = _Classifier(model, preprocessing, threads, kernel, lrn)
     second = (
-        None if reference is None else _Classifier(reference, first.preprocessing, threads, kernel)
+        None
+        if reference is None
+        else _Classifier(reference, first.preprocessing, threads, kernel, lrn)
     )
     if second is not None and second.classes != first.classes:
         raise ModelError(
@@ -263,6 +267,7 @@ class _Classifier:
         preprocessing: Preprocessing | None,
         threads: int | None,
         kernel: str,
+        lrn: bool,
     ) -> None:
         model = read_model(source)
         self.metadata: dict[str, Any] = read_metadata(model) or {}
@@ -273,7 +278,7 @@ class _Classifier:
             else {"model_path": os.fspath(source)}
         )
         self._interpreter = Interpreter(
-            **options, num_threads=threads or cpu_count(), kernel=kernel
+            **options, num_threads=threads or cpu_count(), kernel=kernel, lrn=lrn
         )
         self._interpreter.allocate_tensors()
         inputs = self._interpreter.get_input_details()

@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
             labels=labels,
             threads=args.threads,
             kernel=args.kernel,
+            lrn=not args.stock_lrn,
         )
         for image in args.images
     }

@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.limit,
         threads=args.threads,
         kernel=args.kernel,
+        lrn=not args.stock_lrn,
     )
     print(result.to_json() if args.json else result)
     drop = result.top1_drop

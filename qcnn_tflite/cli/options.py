@@ -27,13 +27,18 @@ def positive_int(text: str) -> int:
 
 
 def add_runtime(parser: argparse.ArgumentParser, *, threads: int | None = None) -> None:
-    """``--threads`` and ``--kernel``."""
+    """``--threads``, ``--kernel`` and ``--stock-lrn``."""
     default = "all" if threads is None else threads
     parser.add_argument(
         "--threads", type=positive_int, default=threads, metavar="N", help=f"default: {default}"
     )
     parser.add_argument(
         "--kernel", choices=KERNELS, default="auto", help="kernels of QConv and QFC; default: auto"
+    )
+    parser.add_argument(
+        "--stock-lrn",
+        action="store_true",
+        help="leave local response normalization to the runtime's own op",
     )
 
 

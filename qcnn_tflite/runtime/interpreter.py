@@ -21,8 +21,8 @@ from .library import library_path
 _Path = str | os.PathLike[str]
 
 
-def load_delegate(kernel: str = "auto", backend: str | None = None) -> Any:
-    """The delegate that runs QConv and QFC, for people who keep their own interpreter.
+def load_delegate(kernel: str = "auto", backend: str | None = None, *, lrn: bool = True) -> Any:
+    """The delegate that runs QConv, QFC and LRN, for people who keep their own interpreter.
 
     Parameters
     ----------
@@ -30,6 +30,9 @@ def load_delegate(kernel: str = "auto", backend: str | None = None) -> Any:
         ``"auto"``: the fastest on this machine; ``"reference"``: plain float arithmetic.
     backend : {"ai_edge_litert", "tensorflow", "tflite_runtime"}, optional
         Whose interpreter it is for; default: the first that is installed.
+    lrn : bool
+        Run local response normalizations of float32 too. TensorFlow Lite's own op gives the same
+        answer, but calls ``pow`` for every value.
 
     Returns
     -------
@@ -45,10 +48,10 @@ def load_delegate(kernel: str = "auto", backend: str | None = None) -> Any:
         If there is no such kernel.
     """
     name, module = find_backend(backend)
-    return _delegate(name, module, kernel)
+    return _delegate(name, module, kernel, lrn)
 
 
-def _delegate(name: str, module: Any, kernel: str) -> Any:
+def _delegate(name: str, module: Any, kernel: str, lrn: bool) -> Any:
     path = library_path()
     try:
         # The backend's own loader leaves a half-made object behind when this fails.
@@ -59,7 +62,9 @@ def _delegate(name: str, module: Any, kernel: str) -> Any:
             "pip install --force-reinstall --no-deps ."
         ) from error
     try:
-        return module.load_delegate(str(path), options={"kernel": str(kernel)})
+        return module.load_delegate(
+            str(path), options={"kernel": str(kernel), **({} if lrn else {"lrn": "0"})}
+        )
     except ValueError as error:
         # Its first line repeats the path, the others are ours.
         raise ConfigError(str(error).partition("\n")[2].strip() or str(error)) from error
@@ -87,6 +92,8 @@ class Interpreter:
         See `load_delegate`.
     backend : {"ai_edge_litert", "tensorflow", "tflite_runtime"}, optional
         Default: the first that is installed.
+    lrn : bool
+        See `load_delegate`.
     **kwargs
         Further arguments of the backend's `Interpreter`. `experimental_delegates` are applied after
         ours.
@@ -114,6 +121,7 @@ class Interpreter:
         num_threads: int | None = None,
         kernel: str = "auto",
         backend: str | None = None,
+        lrn: bool = True,
         experimental_delegates: Sequence[Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -123,7 +131,7 @@ class Interpreter:
             raise ValueError(f"expected a num_threads of at least 1, got {num_threads}")
         source = _checked_source(model_path, model_content)
         name, module = find_backend(backend)
-        delegates = [_delegate(name, module, kernel), *(experimental_delegates or ())]
+        delegates = [_delegate(name, module, kernel, lrn), *(experimental_delegates or ())]
         what = "the model" if model_path is None else os.fspath(model_path)
         with _model_errors(what), warnings.catch_warnings():
             # TensorFlow's announces its removal. Whoever has no other cannot help it.
@@ -145,7 +153,7 @@ class Interpreter:
         Raises
         ------
         ModelError
-            If a QConv or QFC breaks the op contract or does not fit its input, or if the backend
+            If a QConv, QFC or LRN breaks its contract or does not fit its input, or if the backend
             does not know an op or refuses it.
         """
         with _model_errors(self._what):
@@ -244,7 +252,7 @@ def _sentence(message: str) -> str:
             f"it has the custom op {unresolved[1]}, which the runtime does not know; pass the "
             "delegate that does in experimental_delegates, or try backend='tensorflow'"
         )
-    ours = re.search(r"(Q(?:Conv|FC)\b.*?)\.?Node number", message, re.DOTALL)
+    ours = re.search(r"((?:QConv|QFC|LRN)\b.*?)\.?Node number", message, re.DOTALL)
     if ours:
         fix = "" if "update the library" in message else "; convert or copy the model again"
         return ours[1] + fix

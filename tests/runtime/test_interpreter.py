@@ -184,7 +184,7 @@ def test_threads_are_checked() -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_unknown_kernels(backend: str) -> None:
-    sentence = "no kernel 'fast' on this machine; the kernels are: auto, reference"
+    sentence = "no kernel 'fast' on this machine; the kernels are: auto, .*reference"
     with pytest.raises(ConfigError, match=sentence):
         load_delegate("fast", backend)
     with pytest.raises(ConfigError, match=sentence):
