@@ -19,8 +19,7 @@ from typing import Any
 if __package__ in (None, ""):  # run as a script
     sys.path.append(str(Path(__file__).parents[1]))
 
-from benchmarks import subjects
-from benchmarks.documents import write
+from benchmarks import documents, subjects
 from benchmarks.memory import add_memory
 from benchmarks.model_files import default_folder
 from benchmarks.table import markdown
@@ -102,7 +101,7 @@ def main() -> int:
             print(markdown(found), end="\n\n", flush=True)
             results += found
             if args.json is not None:  # after every network: a later failure loses nothing
-                write(args.json, results)
+                documents.write(args.json, results)
     except QcnnError as error:
         _say(str(error))
         return 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +97,7 @@ def entries(what: Subject, settings: Settings, say: Callable[[str], None]) -> li
     norms: list[str | None] = ["stock", "ours"] if what.has_lrn else [None]
     if what.has_lrn and not _knows_lrn():
         norms = ["stock"]
-        say(f"{what.name}: left out with our LRN: this version of qcnn_tflite has none")
+        say(f"{what.name}: left out with our LRN: the installed qcnn_tflite has none")
     plan = [(variant, lrn) for variant in ("float", "int8", "q") for lrn in norms]
     if settings.openvino:
         plan.append(("openvino", None))
@@ -148,8 +148,16 @@ def _tflite(
     )
 
 
+@cache
 def _knows_lrn() -> bool:
-    return "lrn" in inspect.signature(qcnn_tflite.Interpreter.__init__).parameters
+    """Whether package and native library have an LRN of their own: a library without refuses the option."""
+    if "lrn" not in inspect.signature(qcnn_tflite.load_delegate).parameters:
+        return False
+    try:
+        qcnn_tflite.load_delegate(lrn=False)
+    except QcnnError:
+        return False
+    return True
 
 
 def _lrn_argument(lrn: str | None) -> dict[str, bool]:

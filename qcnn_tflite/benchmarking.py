@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import json
 import os
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from . import machine
+from . import machine, result_document
 from .errors import ConfigError, RuntimeMissingError
+from .graph.variant import describe_variant
+from .interleaving import TFLiteContender, interleave
 from .progress import Progress
 from .report import text_table
+from .result_document import file_sizes, summary
 from .runtime import Interpreter, selected_kernel
 from .runtime.backend import find_backend
-from .sizes import format_bytes, zipped_size
-
-# Runs alternate in blocks, so that a change of clock speed meets both models; each block begins
-# with an untimed run, so that neither pays for the caches that the other one emptied.
-_BLOCK = 5
+from .sizes import format_bytes
 
 
 @dataclass(frozen=True)
@@ -42,6 +36,12 @@ class Timing:
     median_ms, p90_ms, min_ms : float
         Of one inference.
     runs : int
+    samples_ms : tuple of float
+        Of every run.
+    variant : str
+        See `qcnn_tflite.graph.variant.describe_variant`.
+    lrn : {"stock", "ours"} or None
+        Who ran its local response normalizations; None if it has none.
     """
 
     model: str
@@ -52,6 +52,9 @@ class Timing:
     p90_ms: float
     min_ms: float
     runs: int
+    samples_ms: tuple[float, ...] = ()
+    variant: str = "float"
+    lrn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +85,7 @@ class BenchmarkResult:
     baseline: str
     machine: dict[str, Any]
     versions: dict[str, str]
-    date: str = field(
-        default_factory=lambda: datetime.datetime.now(datetime.timezone.utc).isoformat(
-            "T", "seconds"
-        )
-    )
+    date: str = field(default_factory=result_document.now)
 
     @property
     def speedup(self) -> float | None:
@@ -110,6 +109,29 @@ class BenchmarkResult:
             "speedup": self.speedup,
             "compression": self.compression,
         }
+
+    def to_document(self) -> dict[str, Any]:
+        """As `benchmarks/schema/result-1.json` says, which other measurements share."""
+        name, _, version = self.baseline.partition(" ")
+        return result_document.document(
+            result_document.result(
+                model=timing.model,
+                variant=timing.variant,
+                samples_ms=timing.samples_ms,
+                load_ms=timing.load_ms,
+                sizes={"file": timing.file_bytes, "zipped": timing.zipped_bytes},
+                runtime=(name, version),
+                threads=self.threads,
+                batch=self.batch,
+                kernel=self.kernel if timing.variant == "q" or timing.lrn == "ours" else None,
+                date=self.date,
+                lrn=timing.lrn,
+                machine=self.machine,
+                versions=self.versions,
+            )
+            for timing in (self.reference, self.quantized)
+            if timing is not None
+        )
 
     def to_json(self) -> str:
         return json.dumps(self.to_dict(), indent=2)
@@ -145,6 +167,9 @@ class BenchmarkResult:
             f"{'s' if self.threads > 1 else ''}, batch {self.batch}, kernel {self.kernel}, "
             f"{self.quantized.runs} runs, {self.date}"
         )
+        norms = [f"{t.model}: {t.lrn}" for t in (self.reference, self.quantized) if t and t.lrn]
+        if norms:
+            lines.append(f"local response normalization of {', '.join(norms)}")
         return "\n".join(lines)
 
 
@@ -158,6 +183,8 @@ def benchmark(
     warmup: int = 5,
     kernel: str = "auto",
     backend: str | None = None,
+    lrn: bool = True,
+    reference_lrn: bool = False,
     progress: bool | None = None,
 ) -> BenchmarkResult:
     """Time a model, and a float reference in turn with it, on random input.
@@ -175,6 +202,9 @@ def benchmark(
         Untimed inferences of each before.
     kernel, backend : str
         As for `qcnn_tflite.Interpreter`.
+    lrn, reference_lrn : bool
+        Run local response normalizations of the model, of the reference, with our kernels. By
+        default the reference is timed as a stock runtime runs it.
     progress : bool, optional
         Show a progress bar on stderr; default: if that is a terminal.
 
@@ -188,21 +218,16 @@ def benchmark(
     for name, value in (("threads", threads), ("batch", batch), ("runs", runs)):
         if value < 1:
             raise ConfigError(f"{name} must be at least 1, got {value}")
-    paths = [Path(p) for p in (model, reference) if p is not None]
-    contenders = [_Contender(path, threads, batch, kernel, backend) for path in paths]
-    for contender in contenders:
-        for _ in range(max(warmup, 1)):
-            contender.run()
-    done = 0
+    chosen = [(Path(model), lrn)]
+    if reference is not None:
+        chosen.append((Path(reference), reference_lrn))
+    contenders = [_contender(path, threads, batch, kernel, backend, ours) for path, ours in chosen]
     with Progress(runs, "runs", progress) as bar:
-        while done < runs:
-            block = min(_BLOCK, runs - done)
-            for contender in contenders:
-                contender.run()
-                contender.seconds += [contender.run() for _ in range(block)]
-            done += block
-            bar.advance(block)
-    timings = [contender.timing() for contender in contenders]
+        samples = interleave(contenders, runs, warmup=warmup, advance=bar.advance)
+    timings = [
+        _timing(contender, times, ours)
+        for contender, times, (_, ours) in zip(contenders, samples, chosen, strict=True)
+    ]
     runtime, _ = find_backend(backend)
     return BenchmarkResult(
         quantized=timings[0],
@@ -216,54 +241,33 @@ def benchmark(
     )
 
 
-class _Contender:
-    """One model with its input set, ready to run."""
-
-    def __init__(
-        self, path: Path, threads: int, batch: int, kernel: str, backend: str | None
-    ) -> None:
-        self.path = path
-        self.seconds: list[float] = []
-        start = time.perf_counter()
-        self.interpreter = Interpreter(
-            model_path=str(path), num_threads=threads, kernel=kernel, backend=backend
-        )
-        details = self.interpreter.get_input_details()
-        if batch > 1:
-            for detail in details:
-                shape = [batch, *(int(n) for n in detail["shape"][1:])]
-                self.interpreter.resize_tensor_input(detail["index"], shape)
-        self.interpreter.allocate_tensors()
-        self._load_ms = 1e3 * (time.perf_counter() - start)
-        random = np.random.default_rng(0)
-        for detail in self.interpreter.get_input_details():
-            self.interpreter.set_tensor(detail["index"], _sample(random, detail))
-
-    def run(self) -> float:
-        start = time.perf_counter()
-        self.interpreter.invoke()
-        return time.perf_counter() - start
-
-    def timing(self) -> Timing:
-        ms = 1e3 * np.asarray(self.seconds)
-        return Timing(
-            model=self.path.name,
-            file_bytes=self.path.stat().st_size,
-            zipped_bytes=zipped_size(self.path),
-            load_ms=self._load_ms,
-            median_ms=float(np.median(ms)),
-            p90_ms=float(np.quantile(ms, 0.9)),
-            min_ms=float(ms.min()),
-            runs=len(self.seconds),
+def _contender(
+    path: Path, threads: int, batch: int, kernel: str, backend: str | None, lrn: bool
+) -> TFLiteContender:
+    def open_model() -> Interpreter:
+        return Interpreter(
+            model_path=str(path), num_threads=threads, kernel=kernel, backend=backend, lrn=lrn
         )
 
+    return TFLiteContender(path, open_model, batch)
 
-def _sample(random: np.random.Generator, detail: dict[str, Any]) -> NDArray[Any]:
-    shape, dtype = detail["shape"], np.dtype(detail["dtype"])
-    if dtype.kind == "f":
-        values: NDArray[Any] = random.standard_normal(shape).astype(dtype)
-        return values
-    return np.ones(shape, dtype)
+
+def _timing(contender: TFLiteContender, samples_ms: list[float], lrn: bool) -> Timing:
+    sizes, times = file_sizes(contender.path), summary(samples_ms)
+    variant, has_lrn = describe_variant(contender.path)
+    return Timing(
+        model=contender.path.name,
+        file_bytes=sizes["file"],
+        zipped_bytes=sizes["zipped"],
+        load_ms=contender.load_ms,
+        median_ms=times["median"],
+        p90_ms=times["p90"],
+        min_ms=times["min"],
+        runs=len(samples_ms),
+        samples_ms=tuple(samples_ms),
+        variant=variant,
+        lrn=("ours" if lrn else "stock") if has_lrn else None,
+    )
 
 
 def peak_memory(
@@ -272,6 +276,7 @@ def peak_memory(
     threads: int = 1,
     kernel: str = "auto",
     backend: str | None = None,
+    lrn: bool = True,
 ) -> int:
     """Bytes by which loading a model and running it once raise a fresh process's peak memory.
 
@@ -282,7 +287,13 @@ def peak_memory(
     """
     command = [sys.executable, "-m", "qcnn_tflite.benchmarking"]
     request = json.dumps(
-        {"path": str(path), "threads": threads, "kernel": kernel, "backend": backend}
+        {
+            "path": str(path),
+            "threads": threads,
+            "kernel": kernel,
+            "backend": backend,
+            "lrn": lrn,
+        }
     )
     done = subprocess.run([*command, request], capture_output=True, text=True, check=False)
     if done.returncode:
@@ -308,10 +319,12 @@ def _peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _measure_in_this_process(path: str, threads: int, kernel: str, backend: str | None) -> int:
+def _measure_in_this_process(
+    path: str, threads: int, kernel: str, backend: str | None, lrn: bool
+) -> int:
     find_backend(backend)  # its own code is not the model's memory
     before = _peak_bytes()
-    _Contender(Path(path), threads, 1, kernel, backend).run()
+    _contender(Path(path), threads, 1, kernel, backend, lrn).run()
     return _peak_bytes() - before
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from . import machine
+from . import machine as this_machine
 from .sizes import zipped_size
 
 # Raised by an incompatible change only: fields that are added are optional, and readers skip those
@@ -59,6 +59,7 @@ def result(
     kernel: str | None,
     date: str,
     lrn: str | None = None,
+    machine: Mapping[str, Any] | None = None,
     versions: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """One result.
@@ -83,8 +84,10 @@ def result(
         Of the run: results of one interleaved run share it.
     lrn : {"stock", "ours"}, optional
         What ran local response normalization; None in networks without.
+    machine : mapping, optional
+        Default: this one.
     versions : mapping, optional
-        Further packages.
+        Packages beside those of `qcnn_tflite.machine.versions`.
 
     Returns
     -------
@@ -94,12 +97,12 @@ def result(
     found: dict[str, Any] = {
         "model": model,
         "variant": variant,
-        "machine": machine.describe(),
+        "machine": dict(machine or this_machine.describe()),
         "kernel": kernel,
         "threads": threads,
         "batch": batch,
         "runtime": {"name": runtime[0], "version": runtime[1]},
-        "versions": {**machine.versions(), **(versions or {})},
+        "versions": {**this_machine.versions(), **(versions or {})},
         "date": date,
         "samples_ms": [round(float(ms), 6) for ms in samples_ms],
         "summary_ms": summary(samples_ms),

@@ -159,6 +159,12 @@ def test_benchmark_beside_the_reference(command, converted, nets):
     assert all(peak > 0 for peak in result["peak_memory_bytes"].values())
     for key in ("machine", "versions", "date", "baseline", "kernel", "threads"):
         assert result[key]
+    assert result["format"] == 1
+    twin, quantized = result["results"]
+    assert [twin["variant"], quantized["variant"]] == ["float", "q"]
+    assert [twin["kernel"], quantized["kernel"]] == [None, result["kernel"]]
+    assert len(twin["samples_ms"]) == len(quantized["samples_ms"]) == 6
+    assert quantized["summary_ms"]["median"] == pytest.approx(result["quantized"]["median_ms"])
     assert command(*arguments, "--min-speedup", 1e6).code == 1
     assert command(*arguments, "--min-speedup", 0).code == 0
 
