@@ -58,7 +58,7 @@ class Host {
     tensor.dims->size = static_cast<int>(shape.size());
     std::copy(shape.begin(), shape.end(), tensor.dims->data);
     tensor.data = std::malloc(bytes.size());
-    std::memcpy(tensor.data, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(tensor.data, bytes.data(), bytes.size());
     tensor.bytes = bytes.size();
     tensor.type = type;
     tensor.allocation_type = allocation;
@@ -68,7 +68,7 @@ class Host {
   void constant(int index, const std::vector<int>& shape, const std::vector<T>& values,
                 TfLiteType type) {
     std::vector<uint8_t> bytes(values.size() * sizeof(T));
-    std::memcpy(bytes.data(), values.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
     set(index, shape, bytes, type, kTfLiteMmapRo);
   }
   void input(const std::vector<int>& shape, const std::vector<float>& values) {
