@@ -97,7 +97,7 @@ def main() -> int:
             found = measure(what, settings, runs=args.runs)
             gc.collect()  # the models of one network at a time
             if args.memory:
-                add_memory(found, settings, say=_say)
+                add_memory(found, args.work, kernel=args.kernel)
             print(markdown(found), end="\n\n", flush=True)
             results += found
             if args.json is not None:  # after every network: a later failure loses nothing

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks import documents, subjects
 from benchmarks.model_files import default_folder, model_file
-from benchmarks.variants import Settings
+from benchmarks.table import label
 from qcnn_tflite.errors import QcnnError, RuntimeMissingError
 from qcnn_tflite.runtime import library_path
 from qcnn_tflite.sizes import format_bytes
@@ -32,7 +32,13 @@ _VARIANTS = ("float", "int8", "q")
 
 
 def peak_rss(
-    model: Path, *, delegate: bool, kernel: str = "auto", threads: int = 1, runs: int = RUNS
+    model: Path,
+    *,
+    delegate: bool,
+    kernel: str = "auto",
+    lrn: bool = True,
+    threads: int = 1,
+    runs: int = RUNS,
 ) -> int:
     """Bytes of VmHWM of a fresh process that loads `model` and runs it.
 
@@ -41,7 +47,8 @@ def peak_rss(
     model : Path
     delegate : bool
         Load the library of our ops.
-    kernel : str
+    kernel, lrn
+        Of that library, as for `qcnn_tflite.Interpreter`.
     threads, runs : int
 
     Raises
@@ -51,7 +58,7 @@ def peak_rss(
     """
     command = [sys.executable, "-I", str(CHILD), str(model), str(runs), str(threads)]
     if delegate:
-        command += [str(library_path()), f"kernel={kernel}"]
+        command += [str(library_path()), f"kernel={kernel}", *([] if lrn else ["lrn=0"])]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
@@ -59,26 +66,36 @@ def peak_rss(
     return int(done.stdout.split()[-1])
 
 
-def add_memory(
-    results: Iterable[dict[str, Any]], settings: Settings, *, say: Callable[[str], None]
-) -> None:
-    """Measure and fill in the memory of the TensorFlow Lite results among `results`."""
-    peaks: dict[tuple[str, str], int] = {}
+def add_memory(results: Iterable[dict[str, Any]], folder: Path, *, kernel: str = "auto") -> None:
+    """Measure and fill in the memory of the TensorFlow Lite results among `results`.
+
+    Each is measured as it was timed: stock ones without our library, threads as they say.
+    """
     for result in results:
-        key = name, variant = result["model"], result["variant"]
-        if variant not in _VARIANTS:
-            continue
-        if key not in peaks:
-            path = model_file(name, variant, settings.folder)
-            say(f"{name}, {variant}: measuring memory")
-            peaks[key] = peak_rss(
-                path,
-                delegate=variant == "q",
-                kernel=settings.kernel,
-                threads=settings.threads,
+        variant, lrn = result["variant"], result.get("lrn")
+        if variant in _VARIANTS:
+            peak = peak_rss(
+                model_file(result["model"], variant, folder),
+                delegate=variant == "q" or lrn == "ours",
+                kernel=kernel,
+                lrn=lrn != "stock",
+                threads=result["threads"],
             )
-        # Of stock LRN and ours alike: neither keeps anything.
-        result["memory"] = {"peak_rss_bytes": peaks[key], "runs": RUNS}
+            result["memory"] = {"peak_rss_bytes": peak, "runs": RUNS}
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    """What is measured of a network that no results were given of: stock float and int8, and ours."""
+    lrn = subjects.subject(name).has_lrn
+    return [
+        {
+            "model": name,
+            "variant": variant,
+            "threads": 1,
+            **({"lrn": "ours" if variant == "q" else "stock"} if lrn else {}),
+        }
+        for variant in _VARIANTS
+    ]
 
 
 def main() -> int:
@@ -99,34 +116,27 @@ def main() -> int:
         help="where the models are kept; default: %(default)s",
     )
     args = parser.parse_args()
-    settings = Settings(args.work, kernel=args.kernel)
     code = 0
     try:
         results = documents.read(args.json) if args.json is not None else []
         for name in args.networks:
-            subjects.subject(name)
-            peaks = [{"model": name, "variant": variant} for variant in _VARIANTS]
-            add_memory(peaks, settings, say=lambda _: None)
-            found = {peak["variant"]: peak["memory"] for peak in peaks}
-            base = found["float"]["peak_rss_bytes"]
-            for variant, memory in found.items():
-                peak = memory["peak_rss_bytes"]
-                print(f"{name}, {variant}: {format_bytes(peak)}, 1/{base / peak:.2f} of float")
-                if variant == "q" and args.at_most is not None and peak * args.at_most > base:
-                    code = 1
-            for result in results:
-                if (
-                    result["model"] == name
-                    and result["variant"] in found
-                    and result["threads"] == 1
-                ):
-                    result["memory"] = found[result["variant"]]
+            rows = [result for result in results if result["model"] == name] or _rows(name)
+            add_memory(rows, args.work, kernel=args.kernel)
+            rows = [row for row in rows if "memory" in row]
+            base = next(
+                row["memory"]["peak_rss_bytes"] for row in rows if row["variant"] == "float"
+            )
+            for row in rows:
+                peak = row["memory"]["peak_rss_bytes"]
+                print(f"{name}, {label(row)}: {format_bytes(peak)}, 1/{base / peak:.2f} of float")
+                if row["variant"] == "q" and args.at_most is not None:
+                    code |= peak * args.at_most > base
         if args.json is not None:
             documents.write(args.json, results)
     except QcnnError as error:
         print(error, file=sys.stderr)
         return 2
-    return code
+    return int(code)
 
 
 if __name__ == "__main__":

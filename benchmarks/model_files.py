@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -66,7 +68,8 @@ def _file_name(name: str, variant: str, seed: int) -> str:
 
 def _make(name: str, variant: str, path: Path, seed: int) -> None:
     float_path = path.with_name(_file_name(name, "float", seed))
-    _MAKERS[variant](subject(name, seed), float_path, path)
+    with contextlib.redirect_stdout(sys.stderr):  # the quantizers' chatter is no result
+        _MAKERS[variant](subject(name, seed), float_path, path)
 
 
 def _make_float(what: Subject, _: Path, path: Path) -> None:
