@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks import documents, subjects
 from benchmarks.memory import add_memory
-from benchmarks.model_files import default_folder
+from benchmarks.model_files import default_folder, forget
 from benchmarks.table import markdown
 from benchmarks.variants import Settings, entries
 from qcnn_tflite import result_document
@@ -29,6 +29,7 @@ from qcnn_tflite.errors import QcnnError
 from qcnn_tflite.files import check_output
 from qcnn_tflite.interleaving import interleave
 from qcnn_tflite.progress import Progress
+from qcnn_tflite.runtime import load_delegate
 
 
 def measure(
@@ -86,14 +87,18 @@ def main() -> int:
         metavar="DIR",
         help="where the models are kept; default: %(default)s",
     )
+    parser.add_argument("--fresh", action="store_true", help="make the models anew")
     args = parser.parse_args()
     settings = Settings(args.work, args.threads, args.kernel, args.openvino)
     results: list[dict[str, Any]] = []
     try:
         if args.json is not None:
             check_output(args.json, overwrite=True)
+        load_delegate(args.kernel)  # refuses an unknown kernel before any work
         chosen = [subjects.subject(name) for name in args.networks]
         for what in chosen:
+            if args.fresh:
+                forget(what.name, args.work)
             found = measure(what, settings, runs=args.runs)
             gc.collect()  # the models of one network at a time
             if args.memory:
@@ -105,6 +110,10 @@ def main() -> int:
     except QcnnError as error:
         _say(str(error))
         return 2
+    except KeyboardInterrupt:
+        kept = f"; those finished are in {args.json}" if args.json is not None and results else ""
+        _say(f"interrupted after {len(results)} results{kept}")
+        return 130
     return 0
 
 

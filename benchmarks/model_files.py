@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from joblib.externals.loky import get_reusable_executor
@@ -46,7 +47,7 @@ def model_file(name: str, variant: str, folder: Path, *, seed: int = 0) -> Path:
     ModelError
         If there is no such network.
     RuntimeMissingError
-        If a package that the variant needs is not installed.
+        If a package that the variant needs is not installed, or the process dies.
     """
     path = folder / _file_name(name, variant, seed)
     if not path.exists():
@@ -55,9 +56,20 @@ def model_file(name: str, variant: str, folder: Path, *, seed: int = 0) -> Path:
         if variant != "float":
             model_file(name, "float", folder, seed=seed)
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            pool.submit(_make, name, variant, path, seed).result()
+        try:
+            with ProcessPoolExecutor(1, mp_context=context) as pool:
+                pool.submit(_make, name, variant, path, seed).result()
+        except BrokenProcessPool as error:
+            raise RuntimeMissingError(
+                f"the process that makes {path.name} died, perhaps for want of memory: {error}"
+            ) from error
     return path
+
+
+def forget(name: str, folder: Path) -> None:
+    """Remove the files of a network, so that they are made anew."""
+    for path in folder.glob(f"{name}-seed*"):
+        path.unlink()
 
 
 def _file_name(name: str, variant: str, seed: int) -> str:

@@ -3,7 +3,7 @@
     python -m benchmarks.validate RESULT.json...
     python -m benchmarks.validate --strict RESULT.json   # refuses fields that the schema does not name
 
-Exits with 1 if a file does not pass.
+Exits with 1 if a file does not pass. Needs `pip install '.[bench]'`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+
+from qcnn_tflite.errors import QcnnError, RuntimeMissingError
+from qcnn_tflite.result_document import summary
 
 SCHEMA = Path(__file__).parent / "schema" / "result-1.json"
 
@@ -42,9 +45,19 @@ def _closed(node: Any) -> Any:
 
 
 def problems(document: Any, *, strict: bool = False) -> list[str]:
-    """What is wrong with a document, a sentence each; empty if it passes."""
-    from jsonschema import Draft202012Validator
+    """What is wrong with a document, a sentence each; empty if it passes.
 
+    Raises
+    ------
+    RuntimeMissingError
+        If jsonschema is not installed.
+    """
+    try:
+        from jsonschema import Draft202012Validator
+    except ImportError as error:
+        raise RuntimeMissingError(
+            f"results are checked by jsonschema ({error}): pip install jsonschema"
+        ) from error
     validator = Draft202012Validator(schema(strict=strict))
     errors = sorted(validator.iter_errors(document), key=lambda error: error.json_path)
     found = [f"{error.json_path}: {error.message}" for error in errors]
@@ -53,8 +66,6 @@ def problems(document: Any, *, strict: bool = False) -> list[str]:
 
 def _contradictions(document: dict[str, Any]) -> list[str]:
     """What a schema cannot say: that the summary is one of the samples."""
-    from qcnn_tflite.result_document import summary
-
     found = []
     for i, result in enumerate(document["results"]):
         for name, value in summary(result["samples_ms"]).items():
@@ -73,14 +84,22 @@ def main() -> int:
         "--strict", action="store_true", help="refuse fields that the schema does not name"
     )
     args = parser.parse_args()
+    try:
+        return _check(args.files, strict=args.strict)
+    except QcnnError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _check(files: list[Path], *, strict: bool) -> int:
     code = 0
-    for path in args.files:
+    for path in files:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             found = [f"is no JSON file that can be read: {error}"]
         else:
-            found = problems(document, strict=args.strict)
+            found = problems(document, strict=strict)
         for problem in found:
             print(f"{path}: {problem}", file=sys.stderr)
         if found:

@@ -63,9 +63,42 @@ def test_every_variant_in_one_run(small, capsys, monkeypatch, tmp_path):
     assert "| over float |" in printed.out
     assert "| 1.00x |" in printed.out
 
-    monkeypatch.setattr(sys, "argv", ["kernels.py", "small", "--runs", "0"])
+
+def test_bad_requests(small, monkeypatch, capsys, tmp_path):
+    def run(*arguments: object) -> int:
+        monkeypatch.setattr(sys, "argv", ["kernels.py", *map(str, arguments)])
+        return kernels.main()
+
     with pytest.raises(SystemExit):
-        kernels.main()
+        run("small", "--runs", 0)
+    assert run("small", "--kernel", "fastest") == 2
+    assert "fastest" in capsys.readouterr().err
+    assert run("small", "--json", tmp_path / "absent" / "out.json") == 2
+    assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_absent_peer_is_named(small, monkeypatch, capsys):
+    from benchmarks import openvino_peer
+
+    monkeypatch.setattr(openvino_peer, "_PACKAGES", ("qcnn-no-such-package",))
+    arguments = ["small", "--runs", "1", "--openvino", "--work", str(small.folder)]
+    monkeypatch.setattr(sys, "argv", ["kernels.py", *arguments])
+    assert kernels.main() == 0
+    printed = capsys.readouterr()
+    assert "small, openvino: left out: " in printed.err
+    assert "qcnn-no-such-package" in printed.err
+    assert "| q, " in printed.out
+
+
+def test_files_are_kept_until_they_are_forgotten(small):
+    path = model_files.model_file("small", "float", small.folder)
+    made = path.stat().st_mtime_ns
+    assert model_files.model_file("small", "float", small.folder).stat().st_mtime_ns == made
+    model_files.forget("smal", small.folder)
+    assert path.exists()
+    model_files.forget("small", small.folder)
+    assert not path.exists()
 
 
 @pytest.mark.filterwarnings("ignore")
