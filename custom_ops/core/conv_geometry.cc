@@ -85,16 +85,13 @@ std::vector<Column> cover(int64_t out_h, int64_t out_w, int64_t lane_span, int64
     const int64_t needed = (out_w + width - 1) / width;
     // A run count beyond these fills the lanes no better.
     const int64_t least = (out_h + max_rows - 1) / max_rows;
-    for (int64_t runs = least; runs <= std::min(out_h, least + 2 * beside + columns_wanted);
-         ++runs) {
+    for (int64_t runs = least; runs <= out_h; ++runs) {
       const int64_t rows = (out_h + runs - 1) / runs;
       const int64_t strips = needed * ((out_h + rows - 1) / rows);
       const int64_t columns = (strips + beside - 1) / beside;
       // Columns go to threads; the fullest thread decides.
       const int64_t each = (columns + columns_wanted - 1) / columns_wanted;
-      const double total =
-          static_cast<double>(each) * (static_cast<double>(rows) * cost.output_row +
-                                       static_cast<double>(rows + row_span) * cost.table_row);
+      const double total = static_cast<double>(each) * cost(rows, row_span);
       if (best_segments == 0 || total < best) {
         best = total;
         best_segments = needed;

@@ -44,10 +44,15 @@ struct Column {
   std::vector<Strip> strips;
 };
 
-// What rows of a column cost, in any unit of time.
+// What the rows of a column cost, in any unit of time.
 struct ColumnCost {
   double output_row = 1;  // lookups of one row
   double table_row = 1;   // building one table row
+
+  double operator()(int64_t rows, int64_t row_span) const {
+    return static_cast<double>(rows) * output_row +
+           static_cast<double>(rows + row_span) * table_row;
+  }
 };
 
 // Columns that cover an output of out_h x out_w.

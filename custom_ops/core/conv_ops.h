@@ -23,19 +23,17 @@ inline constexpr int kMaxTaps = 6;
 // Output rows that one call of `add` takes at most.
 inline constexpr int kMaxWindow = 4;
 
-// Table rows that a table holds at most: offsets of its entries, in units of 8 bytes, fit 16 bits.
-inline constexpr int kMaxTableRows = 31;
-
 // The lookups of a block of planes (subspaces, or phases of subspaces) in a window of output rows.
 struct ConvLookup {
-  // [planes][K][table rows][32]; entry 0 of the first plane, at the window's first row.
-  const int16_t* table;
-  int64_t plane_stride;   // from plane to plane, in int16
-  int64_t row_step;       // table rows from kernel row to kernel row
+  // Table rows of the first plane, each [K][32]: kernel row i of the window's row v reads
+  // table[v + i * row_step].
+  const int16_t* const* table;
+  int64_t plane_stride;  // from plane to plane, in int16
+  int64_t row_step;
   int planes, ny, nx;     // nx <= kMaxTaps
   int first_lane;         // lanes by which the first kernel column is shifted
   int lane_step;          // lanes from kernel column to kernel column
-  const uint16_t* codes;  // [outputs][planes][ny][nx]: offset of the code's entry, in 8 bytes
+  const uint16_t* codes;  // [outputs][planes][ny][nx], each code * 8
   int64_t outputs;
   int rows;             // of the window, <= kMaxWindow
   int16_t* tile;        // [outputs][tile_stride / 32][32]; the window's rows come first
@@ -64,15 +62,15 @@ struct ConvOps {
   void (*quantize)(const float* const* pixels, int64_t first, const float* scale, int64_t width,
                    int16_t* out);
 
-  // table[k][row][lane] = (0x8000 + sum of words[k][j] * x[row][j / 2][lane][j % 2] over 0 <= j <
+  // table[row][k][lane] = (0x8000 + sum of words[k][j] * x[row][j / 2][lane][j % 2] over 0 <= j <
   // 2 * pairs) >> 16, all modulo 2^32 and 2^16.
   // words: [K][pairs][2]; x: [rows][pairs][32][2], x_stride int16 from row to row;
-  // table: [K][table_rows][32].
+  // table: [rows] of [K][32].
   void (*build)(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
-                int64_t rows, int16_t* table, int64_t table_rows);
+                int64_t rows, int16_t* const* table);
 
   // tile[c][v][lane] += sum over planes, ky, kx of
-  //   table[plane][code][v + ky * row_step][(lane + first_lane + kx * lane_step) mod 32], modulo
+  //   table[v + ky * row_step][plane][code][(lane + first_lane + kx * lane_step) mod 32], modulo
   //   2^16.
   void (*add)(const ConvLookup& lookup);
 

@@ -26,6 +26,7 @@ struct Pass {
 // Subspaces whose tables are in the cache together.
 struct Block {
   int64_t m0 = 0, m1 = 0;
+  int64_t window = 1;  // output rows at a time
   std::vector<Pass> passes;
 };
 
@@ -40,6 +41,9 @@ struct Chunk {
   std::vector<ChunkGrid> grids;
   ChunkBound bound;
 };
+
+// Table rows that a window reads at most: see kMaxRowSpan of conv_geometry.cc.
+constexpr int64_t kMaxRingRows = 32;
 
 // Part of the work that one thread does.
 struct Item {
@@ -58,8 +62,8 @@ class LookupConv final : public ConvLayer {
   struct Worker {
     int16_t* tile;   // [outputs][rows][32]
     float* sums;     // the same, where there is more than one chunk
-    int16_t* table;  // [planes][K][table_rows_][32]
-    int16_t* x;      // [table_rows_][planes][pairs][32][2]
+    int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
+    int16_t* x;      // [table rows][planes][pairs][32][2]
     float* patches;  // [in_h + 1][out_w]
     float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
     float* factor;   // [rows][32]: of the present chunk's sums
@@ -75,6 +79,8 @@ class LookupConv final : public ConvLayer {
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
   void set_scales(const Item& item, size_t i, Worker* worker);
   void fill_tile(const Item& item, size_t i, const float* image, Worker* worker);
+  void add_block(const Item& item, const Column& column, const TapGrid& grid, const Block& block,
+                 const int16_t* x, int64_t x_row, Worker* worker);
   void set_pixels(const Column& column, const TapGrid& grid, int64_t row, const float* image,
                   const float** pixels) const;
 
@@ -90,7 +96,6 @@ class LookupConv final : public ConvLayer {
   AlignedArray<int16_t> words_;   // [codebooks][K][pairs][2]
   AlignedArray<uint16_t> codes_;  // by group, then as Pass::codes says
   int64_t group_codes_ = 0;
-  int64_t code_step_ = 1;  // what the codes have been multiplied by: units of 8 bytes to an entry
   std::vector<float> bias_, scale_;
 
   // Of the plan.
@@ -98,9 +103,8 @@ class LookupConv final : public ConvLayer {
   std::shared_ptr<ThreadPool> pool_;
   std::vector<Column> columns_;
   std::vector<Item> items_;
-  int64_t positions_ = 0;   // of an image, where pointwise
-  int64_t table_rows_ = 0;  // that each entry of a table has room for; odd, so that entries spread
-                            // over the sets of the cache
+  int64_t positions_ = 0;           // of an image, where pointwise
+  int64_t ring_rows_ = 0;           // table rows that a window reads
   AlignedArray<float> energy_;      // [groups * chunk_count_][in_h * in_w]
   std::vector<TableScale> scales_;  // [groups * chunk_count_]
   AlignedArray<unsigned char> scratch_;
@@ -146,13 +150,18 @@ void LookupConv::make_chunks() {
       chunk.bound.lookups += static_cast<double>(m1 - m0) * grid.ny * grid.nx;
       ChunkGrid part;
       part.grid = static_cast<int>(i);
-      // Tables of a block share the L1 cache with the rows that the shifts read.
-      const int64_t rows = std::min<int64_t>(ops_.window(grid.nx), 2) + grid.row_span();
-      const int64_t fit = std::max<int64_t>(1, caches().l1 / (K_ * kLanes * 2 * rows));
+      // The table rows of a window should stay in the L1 cache: as many output rows as that allows,
+      // and where it allows all, as many subspaces.
+      const int64_t fit_rows = caches().l1 / (K_ * kLanes * 2);
+      const int64_t window = std::clamp<int64_t>(fit_rows - grid.row_span(), 1,
+                                                 ops_.window(std::min(grid.nx, kMaxTaps)));
+      const int64_t fit = std::max<int64_t>(1, fit_rows / (window + grid.row_span()));
+      ring_rows_ = std::max(ring_rows_, window + grid.row_span());
       for (int64_t m = m0; m < m1; m += fit) {
         Block block;
         block.m0 = m;
         block.m1 = std::min(m1, m + fit);
+        block.window = window;
         for (int x = 0; x < grid.nx; x += kMaxTaps) {
           Pass pass;
           pass.first = x;
@@ -274,7 +283,7 @@ void LookupConv::pack_codes(const Codes& codes) {
                     const int64_t ky = grid.first_ky + y * grid.ky_step;
                     const int64_t kx = grid.first_kx + x * grid.kx_step;
                     const uint8_t code = from[ky * shape_.kernel_w + kx];
-                    codes_[at++] = code;
+                    codes_[at++] = static_cast<uint16_t>(code * 8);
                     norms[static_cast<size_t>(c)] += squares[static_cast<size_t>(book * K_ + code)];
                   }
                 }
@@ -306,26 +315,26 @@ void LookupConv::plan(const ConvShape& shape, int threads) {
 }
 
 void LookupConv::plan_items(int threads) {
-  // Costs in cycles of a lane row, measured on AVX-512; only their ratios matter.
+  // Costs in cycles, measured on AVX-512; only their ratios matter.
   double table_row = 0, output_row = 0;
   int64_t planes = 0, x_planes = 0;
   for (size_t i = 0; i < chunk_count_; ++i) {
     for (const ChunkGrid& part : chunks_[i].grids) {
       const TapGrid& grid = grids_[static_cast<size_t>(part.grid)];
-      const double count = static_cast<double>(chunks_[i].m1 - chunks_[i].m0);
-      x_planes = std::max(x_planes, chunks_[i].m1 - chunks_[i].m0);
-      table_row += count * static_cast<double>(K_) * (1.0 + static_cast<double>(pairs_));
-      output_row += count * grid.ny * grid.nx * 0.65;
+      const int64_t count = chunks_[i].m1 - chunks_[i].m0;
+      x_planes = std::max(x_planes, count);
+      table_row += static_cast<double>(count * K_) * (1.0 + 0.8 * static_cast<double>(pairs_));
+      output_row += static_cast<double>(count) * grid.ny * grid.nx * 0.55;
       for (const Block& block : part.blocks) {
         planes = std::max(planes, block.m1 - block.m0);
-        for (const Pass& pass : block.passes) output_row += 1.5 + pass.nx;
+        for (const Pass& pass : block.passes) output_row += 1.5 + 0.6 * pass.nx;
       }
     }
   }
   output_row += 4.0 * static_cast<double>(chunk_count_);
   const int64_t tile_bytes = kLanes * (chunk_count_ > 1 ? 6 : 2);
-  const int64_t table_bytes = planes * K_ * kLanes * 2 + x_planes * pairs_ * kLanes * 4;
-  const int64_t room = caches().l2 * 3 / 4;
+  const int64_t row_bytes = x_planes * pairs_ * kLanes * 4;
+  const int64_t room = caches().l2 * 3 / 4 - ring_rows_ * planes * K_ * kLanes * 2;
 
   // Output blocks build the same tables again, small columns build more halo: what takes the
   // busiest thread least wins.
@@ -334,8 +343,7 @@ void LookupConv::plan_items(int threads) {
   for (int64_t parts = 1; parts <= outputs_; parts *= 2) {
     const int64_t outputs = std::min(outputs_, ((outputs_ + parts - 1) / parts + 15) / 16 * 16);
     const int64_t rows =
-        std::clamp<int64_t>((room - row_span_ * table_bytes) / (table_bytes + outputs * tile_bytes),
-                            1, kMaxTableRows - row_span_);
+        std::max<int64_t>(1, (room - row_span_ * row_bytes) / (row_bytes + outputs * tile_bytes));
     const int64_t blocks = (outputs_ + outputs - 1) / outputs;
     const int64_t wanted =
         std::max<int64_t>(1, (threads + shape_.groups * blocks - 1) / (shape_.groups * blocks));
@@ -344,13 +352,10 @@ void LookupConv::plan_items(int threads) {
         cover(shape_.out_h, shape_.out_w, lane_span_, row_span_, rows, wanted, cost);
     const int64_t items = shape_.groups * blocks * static_cast<int64_t>(columns.size());
     double total = 0;
-    for (const Column& column : columns) {
-      total += static_cast<double>(column.rows) * cost.output_row +
-               static_cast<double>(column.rows + row_span_) * cost.table_row;
-    }
+    for (const Column& column : columns) total += cost(column.rows, row_span_);
     // Items are handed out one by one: the last one may find the other threads idle.
-    const double item = total / static_cast<double>(columns.size());
-    total = item * std::ceil(static_cast<double>(items) / threads);
+    total = total / static_cast<double>(columns.size()) *
+            std::ceil(static_cast<double>(items) / threads);
     if (total < best * 0.98) {
       best = total;
       best_outputs = outputs;
@@ -373,19 +378,12 @@ void LookupConv::plan_items(int threads) {
     }
   }
 
-  table_rows_ = (rows + row_span_) | 1;
-  const int64_t step = table_rows_ * kLanes * 2 / 8;
-  for (int64_t i = 0; i < codes_.size(); ++i) {
-    codes_[i] = static_cast<uint16_t>(codes_[i] / code_step_ * step);
-  }
-  code_step_ = step;
-
   energy_.resize(shape_.groups * static_cast<int64_t>(chunk_count_) * shape_.in_h * shape_.in_w);
   scales_.assign(chunks_.size(), TableScale());
   const auto aligned = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
   const int64_t tile = aligned(best_outputs * rows * kLanes * 2);
   const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
-  const int64_t table = aligned(planes * table_rows_ * K_ * kLanes * 2);
+  const int64_t table = aligned(ring_rows_ * planes * K_ * kLanes * 2);
   const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
   const int64_t patches = pointwise_ ? 0 : aligned((shape_.in_h + 1) * shape_.out_w * 4);
   const int64_t lanes = rows * kLanes * 4;
@@ -533,7 +531,6 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
   const Chunk& part = chunk(item.group, i);
   const int64_t tile_stride = column.rows * kLanes;
   std::memset(worker->tile, 0, static_cast<size_t>((item.c1 - item.c0) * tile_stride * 2));
-  const uint16_t* codes = codes_.data() + item.group * group_codes_;
   for (const ChunkGrid& chunk_grid : part.grids) {
     const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
     const int64_t rows = column.rows + grid.row_span();
@@ -556,36 +553,59 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
         ops_.quantize(pixels, item.group * channels_ + m * d_, scale, width, to);
       }
     }
-    const int64_t table_plane = K_ * table_rows_ * kLanes;
     for (const Block& block : chunk_grid.blocks) {
-      for (int64_t m = block.m0; m < block.m1; ++m) {
-        const int64_t book = codebook_count_ == 1    ? 0
-                             : codebook_count_ == M_ ? m
-                                                     : item.group * M_ + m;
-        ops_.build(words_.data() + book * K_ * pairs_ * 2, K_, pairs_,
-                   worker->x + (m - part.m0) * x_plane, x_row, rows,
-                   worker->table + (m - block.m0) * table_plane, table_rows_);
-      }
-      for (const Pass& pass : block.passes) {
-        ConvLookup lookup;
-        lookup.plane_stride = table_plane;
-        lookup.row_step = grid.row_step;
-        lookup.planes = static_cast<int>(block.m1 - block.m0);
-        lookup.ny = grid.ny;
-        lookup.nx = pass.nx;
-        lookup.lane_step = static_cast<int>(grid.lane_step);
-        lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
-        lookup.codes = codes + pass.codes + item.c0 * lookup.planes * grid.ny * pass.nx;
-        lookup.outputs = item.c1 - item.c0;
-        lookup.tile_stride = tile_stride;
-        const int64_t window = ops_.window(pass.nx);
-        for (int64_t row = 0; row < column.rows; row += window) {
-          lookup.rows = static_cast<int>(std::min(window, column.rows - row));
-          lookup.table = worker->table + row * kLanes;
-          lookup.tile = worker->tile + row * kLanes;
-          ops_.add(lookup);
-        }
-      }
+      add_block(item, column, grid, block, worker->x + (block.m0 - part.m0) * x_plane, x_row,
+                worker);
+    }
+  }
+}
+
+// Lookups of one block. Tables are built a window at a time, just before they are read, so that
+// they stay in the L1 cache; the rows that two windows share are kept. x: [table
+// rows][planes][pairs][32][2], x_row from row to row.
+void LookupConv::add_block(const Item& item, const Column& column, const TapGrid& grid,
+                           const Block& block, const int16_t* x, int64_t x_row, Worker* worker) {
+  const int64_t planes = block.m1 - block.m0;
+  const int64_t plane = K_ * kLanes;
+  const int64_t word_plane = K_ * pairs_ * 2;
+  int64_t built = 0;
+  for (int64_t row = 0; row < column.rows; row += block.window) {
+    const int64_t rows = std::min(block.window, column.rows - row);
+    const int64_t needed = row + rows + grid.row_span();
+    int16_t* table[kMaxRingRows];
+    for (int64_t i = built; i < needed; ++i) {
+      table[i - built] = worker->table + i % ring_rows_ * planes * plane;
+    }
+    for (int64_t p = 0; p < planes; ++p) {
+      const int64_t m = block.m0 + p;
+      const int64_t book = codebook_count_ == 1    ? 0
+                           : codebook_count_ == M_ ? m
+                                                   : item.group * M_ + m;
+      ops_.build(words_.data() + book * word_plane, K_, pairs_,
+                 x + built * x_row + p * pairs_ * 2 * kLanes, x_row, needed - built, table);
+      for (int64_t i = built; i < needed; ++i) table[i - built] += plane;
+    }
+    built = needed;
+    for (int64_t i = row; i < needed; ++i) {
+      table[i - row] = worker->table + i % ring_rows_ * planes * plane;
+    }
+    ConvLookup lookup;
+    lookup.table = table;
+    lookup.plane_stride = plane;
+    lookup.row_step = grid.row_step;
+    lookup.planes = static_cast<int>(planes);
+    lookup.ny = grid.ny;
+    lookup.lane_step = static_cast<int>(grid.lane_step);
+    lookup.outputs = item.c1 - item.c0;
+    lookup.rows = static_cast<int>(rows);
+    lookup.tile = worker->tile + row * kLanes;
+    lookup.tile_stride = column.rows * kLanes;
+    for (const Pass& pass : block.passes) {
+      lookup.nx = pass.nx;
+      lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
+      lookup.codes = codes_.data() + item.group * group_codes_ + pass.codes +
+                     item.c0 * planes * grid.ny * pass.nx;
+      ops_.add(lookup);
     }
   }
 }

@@ -101,17 +101,19 @@ inline __m512i word_at(const int16_t* words) {
 
 // Two rows at a time share each codeword's broadcast.
 template <int kPairs, int kRows>
-void build_rows(const int16_t* words, int64_t K, const int16_t* x, int64_t x_stride, int16_t* table,
-                int64_t table_rows) {
+void build_rows(const int16_t* words, int64_t K, const int16_t* x, int64_t x_stride,
+                int16_t* const* table) {
   const __m512i round = _mm512_set1_epi32(0x8000);
   __m512i low[kRows][kPairs], high[kRows][kPairs];
+  int16_t* to[kRows];
   for (int r = 0; r < kRows; ++r) {
+    to[r] = table[r];
     for (int j = 0; j < kPairs; ++j) {
       low[r][j] = _mm512_load_si512(x + r * x_stride + 64 * j);
       high[r][j] = _mm512_load_si512(x + r * x_stride + 64 * j + 32);
     }
   }
-  for (int64_t k = 0; k < K; ++k, words += 2 * kPairs, table += table_rows * kLanes) {
+  for (int64_t k = 0; k < K; ++k, words += 2 * kPairs) {
     __m512i a[kRows], b[kRows];
     for (int r = 0; r < kRows; ++r) a[r] = b[r] = round;
     for (int j = 0; j < kPairs; ++j) {
@@ -122,28 +124,27 @@ void build_rows(const int16_t* words, int64_t K, const int16_t* x, int64_t x_str
       }
     }
     for (int r = 0; r < kRows; ++r) {
-      _mm512_store_si512(table + r * kLanes, high_halves(a[r], b[r]));
+      _mm512_store_si512(to[r] + k * kLanes, high_halves(a[r], b[r]));
     }
   }
 }
 
 template <int kPairs>
 void build_fixed(const int16_t* words, int64_t K, const int16_t* x, int64_t x_stride, int64_t rows,
-                 int16_t* table, int64_t table_rows) {
+                 int16_t* const* table) {
   int64_t row = 0;
   if (kPairs <= 4) {
     for (; row + 2 <= rows; row += 2) {
-      build_rows<kPairs, 2>(words, K, x + row * x_stride, x_stride, table + row * kLanes,
-                            table_rows);
+      build_rows<kPairs, 2>(words, K, x + row * x_stride, x_stride, table + row);
     }
   }
   for (; row < rows; ++row) {
-    build_rows<kPairs, 1>(words, K, x + row * x_stride, x_stride, table + row * kLanes, table_rows);
+    build_rows<kPairs, 1>(words, K, x + row * x_stride, x_stride, table + row);
   }
 }
 
 void build_any(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
-               int64_t rows, int16_t* table, int64_t table_rows) {
+               int64_t rows, int16_t* const* table) {
   const __m512i round = _mm512_set1_epi32(0x8000);
   for (int64_t row = 0; row < rows; ++row, x += x_stride) {
     for (int64_t k = 0; k < K; ++k) {
@@ -153,88 +154,135 @@ void build_any(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x,
         a = dot(a, _mm512_load_si512(x + 64 * j), w);
         b = dot(b, _mm512_load_si512(x + 64 * j + 32), w);
       }
-      _mm512_store_si512(table + (k * table_rows + row) * kLanes, high_halves(a, b));
+      _mm512_store_si512(table[row] + k * kLanes, high_halves(a, b));
     }
   }
 }
 
 void build(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
-           int64_t rows, int16_t* table, int64_t table_rows) {
+           int64_t rows, int16_t* const* table) {
   switch (pairs) {
     case 1:
-      return build_fixed<1>(words, K, x, x_stride, rows, table, table_rows);
+      return build_fixed<1>(words, K, x, x_stride, rows, table);
     case 2:
-      return build_fixed<2>(words, K, x, x_stride, rows, table, table_rows);
+      return build_fixed<2>(words, K, x, x_stride, rows, table);
     case 3:
-      return build_fixed<3>(words, K, x, x_stride, rows, table, table_rows);
+      return build_fixed<3>(words, K, x, x_stride, rows, table);
     case 4:
-      return build_fixed<4>(words, K, x, x_stride, rows, table, table_rows);
+      return build_fixed<4>(words, K, x, x_stride, rows, table);
     case 5:
-      return build_fixed<5>(words, K, x, x_stride, rows, table, table_rows);
+      return build_fixed<5>(words, K, x, x_stride, rows, table);
     case 8:
-      return build_fixed<8>(words, K, x, x_stride, rows, table, table_rows);
+      return build_fixed<8>(words, K, x, x_stride, rows, table);
     default:
-      return build_any(words, K, pairs, x, x_stride, rows, table, table_rows);
+      return build_any(words, K, pairs, x, x_stride, rows, table);
   }
 }
 
-// One accumulator for each kernel column and row of the window, so that every load is aligned; the
-// lanes are shifted once at the end. kY kernel rows, one table row apart; 0: any.
-template <int kX, int kY, int kRows>
-void add_fixed(const ConvLookup& l) {
+// Lanes by which the accumulator of each kernel column is shifted.
+template <int kX>
+inline void lane_shifts(const ConvLookup& l, __m512i* shift) {
   alignas(64) static const uint16_t kCount[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
                                                   11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
                                                   22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
-  __m512i shift[kX];
   for (int i = 0; i < kX; ++i) {
     shift[i] =
         _mm512_add_epi16(_mm512_load_si512(kCount),
                          _mm512_set1_epi16(static_cast<short>(l.first_lane + i * l.lane_step)));
   }
+}
+
+// tile += the accumulators sum[kX][kRows], shifted.
+template <int kX, int kRows>
+inline void add_shifted(const __m512i* shift, const __m512i (&sum)[kX][kRows], int16_t* tile) {
+  for (int v = 0; v < kRows; ++v) {
+    __m512i total = _mm512_load_si512(tile + kLanes * v);
+    for (int i = 0; i < kX; ++i) {
+      total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
+    }
+    _mm512_store_si512(tile + kLanes * v, total);
+  }
+}
+
+// One plane and kY kernel rows, one table row apart. One accumulator for each kernel column and row
+// of the window, so that every load is aligned; the lanes are shifted once at the end.
+template <int kX, int kY, int kRows>
+void add_fixed(const ConvLookup& l) {
+  __m512i shift[kX];
+  lane_shifts<kX>(l, shift);
+  // Bytes, because a code * 8 times the 8 of an address is the offset of its entry.
+  const char* table[kRows + kY - 1];
+  for (int r = 0; r < kRows + kY - 1; ++r) table[r] = reinterpret_cast<const char*>(l.table[r]);
   const uint16_t* codes = l.codes;
   int16_t* tile = l.tile;
-  const int planes = l.planes, ny = kY != 0 ? kY : l.ny;
-  const int64_t plane_stride = l.plane_stride, row_step = kY != 0 ? 1 : l.row_step;
-  const int64_t outputs = l.outputs, tile_stride = l.tile_stride;
-  for (int64_t c = 0; c < outputs; ++c, tile += tile_stride) {
+  const int64_t tile_stride = l.tile_stride;
+  for (int64_t c = l.outputs; c > 0; --c, tile += tile_stride, codes += kX * kY) {
+    __m512i sum[kX][kRows];
+#pragma GCC unroll 8
+    for (int y = 0; y < kY; ++y) {
+#pragma GCC unroll 8
+      for (int i = 0; i < kX; ++i) {
+        const int64_t entry = 8 * static_cast<int64_t>(codes[y * kX + i]);
+#pragma GCC unroll 8
+        for (int v = 0; v < kRows; ++v) {
+          const __m512i found = _mm512_load_si512(table[v + y] + entry);
+          sum[i][v] = y == 0 ? found : _mm512_add_epi16(sum[i][v], found);
+        }
+      }
+    }
+    add_shifted<kX, kRows>(shift, sum, tile);
+  }
+}
+
+// Any number of planes and kernel rows.
+template <int kX, int kRows>
+void add_any(const ConvLookup& l) {
+  __m512i shift[kX];
+  lane_shifts<kX>(l, shift);
+  const uint16_t* codes = l.codes;
+  int16_t* tile = l.tile;
+  for (int64_t c = 0; c < l.outputs; ++c, tile += l.tile_stride) {
     __m512i sum[kX][kRows];
     for (int i = 0; i < kX; ++i) {
       for (int v = 0; v < kRows; ++v) sum[i][v] = _mm512_setzero_si512();
     }
-    const int16_t* plane = l.table;
-    for (int p = 0; p < planes; ++p, plane += plane_stride) {
-      for (int y = 0; y < ny; ++y) {
-        const int16_t* row = plane + y * row_step * kLanes;
+    int64_t plane = 0;
+    for (int p = 0; p < l.planes; ++p, plane += 2 * l.plane_stride) {
+      for (int y = 0; y < l.ny; ++y, codes += kX) {
+        const char* table[kRows];
+        for (int v = 0; v < kRows; ++v) {
+          table[v] = reinterpret_cast<const char*>(l.table[v + y * l.row_step]) + plane;
+        }
         for (int i = 0; i < kX; ++i) {
-          const int16_t* entry = row + 4 * static_cast<int64_t>(codes[y * kX + i]);
+          const int64_t entry = 8 * static_cast<int64_t>(codes[i]);
           for (int v = 0; v < kRows; ++v) {
-            sum[i][v] = _mm512_add_epi16(sum[i][v], _mm512_load_si512(entry + v * kLanes));
+            sum[i][v] = _mm512_add_epi16(sum[i][v], _mm512_load_si512(table[v] + entry));
           }
         }
       }
-      codes += ny * kX;
     }
-    for (int v = 0; v < kRows; ++v) {
-      __m512i total = _mm512_load_si512(tile + kLanes * v);
-      for (int i = 0; i < kX; ++i) {
-        total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
-      }
-      _mm512_store_si512(tile + kLanes * v, total);
-    }
+    add_shifted<kX, kRows>(shift, sum, tile);
   }
 }
 
+// kY 0: any.
+template <int kX, int kY, int kRows>
+inline void add_rows(const ConvLookup& l) {
+  if (kY != 0 && l.planes == 1) return add_fixed<kX, kY != 0 ? kY : 1, kRows>(l);
+  add_any<kX, kRows>(l);
+}
+
 template <int kX, int kY>
-void add_rows(const ConvLookup& l) {
+void add_window(const ConvLookup& l) {
   switch (l.rows) {
     case 1:
-      return add_fixed<kX, kY, 1>(l);
+      return add_rows<kX, kY, 1>(l);
     case 2:
-      return add_fixed<kX, kY, 2>(l);
+      return add_rows<kX, kY, 2>(l);
     case 3:
-      return add_fixed<kX, kY, 3>(l);
+      return add_rows<kX, kY, 3>(l);
     default:
-      return add_fixed<kX, kY, 4>(l);
+      return add_rows<kX, kY, 4>(l);
   }
 }
 
@@ -243,17 +291,17 @@ void add(const ConvLookup& l) {
   const int ny = l.row_step == 1 || l.ny == 1 ? l.ny : 0;
   switch (l.nx) {
     case 1:
-      return ny == 1 ? add_rows<1, 1>(l) : add_rows<1, 0>(l);
+      return ny == 1 ? add_window<1, 1>(l) : add_window<1, 0>(l);
     case 2:
-      return ny == 2 ? add_rows<2, 2>(l) : ny == 3 ? add_rows<2, 3>(l) : add_rows<2, 0>(l);
+      return ny == 2 ? add_window<2, 2>(l) : ny == 3 ? add_window<2, 3>(l) : add_window<2, 0>(l);
     case 3:
-      return ny == 3 ? add_rows<3, 3>(l) : ny == 2 ? add_rows<3, 2>(l) : add_rows<3, 0>(l);
+      return ny == 3 ? add_window<3, 3>(l) : ny == 2 ? add_window<3, 2>(l) : add_window<3, 0>(l);
     case 4:
-      return ny == 4 ? add_rows<4, 4>(l) : ny == 3 ? add_rows<4, 3>(l) : add_rows<4, 0>(l);
+      return ny == 4 ? add_window<4, 4>(l) : ny == 3 ? add_window<4, 3>(l) : add_window<4, 0>(l);
     case 5:
-      return ny == 5 ? add_rows<5, 5>(l) : add_rows<5, 0>(l);
+      return ny == 5 ? add_window<5, 5>(l) : add_window<5, 0>(l);
     default:
-      return add_rows<6, 0>(l);
+      return add_window<6, 0>(l);
   }
 }
 
@@ -340,7 +388,7 @@ void finish(const ConvFinish& f) {
   }
 }
 
-int window(int nx) { return nx > 0 ? 4 : 4; }
+int window(int nx) { return nx <= 4 ? 4 : 2; }
 
 constexpr ConvOps kOps = {energy, quantize, build, add, flush, finish, window};
 
