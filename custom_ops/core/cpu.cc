@@ -138,12 +138,18 @@ bool cpu_has_neon() { return false; }
 
 #if defined(__aarch64__) && defined(__APPLE__)
 bool cpu_has_neon_dotprod() {
-  int has = 0;
-  size_t size = sizeof(has);
-  return sysctlbyname("hw.optional.arm.FEAT_DotProd", &has, &size, nullptr, 0) == 0 && has != 0;
+  int dot = 0, half = 0;
+  size_t size = sizeof(dot);
+  if (sysctlbyname("hw.optional.arm.FEAT_DotProd", &dot, &size, nullptr, 0) != 0) return false;
+  size = sizeof(half);
+  if (sysctlbyname("hw.optional.arm.FEAT_FP16", &half, &size, nullptr, 0) != 0) return false;
+  return dot != 0 && half != 0;
 }
 #elif defined(__aarch64__) && defined(__linux__)
-bool cpu_has_neon_dotprod() { return (getauxval(AT_HWCAP) & (1ul << 20)) != 0; }
+bool cpu_has_neon_dotprod() {
+  constexpr unsigned long kBoth = 1ul << 20 | 1ul << 10;  // asimddp, asimdhp
+  return (getauxval(AT_HWCAP) & kBoth) == kBoth;
+}
 #else
 bool cpu_has_neon_dotprod() { return false; }
 #endif

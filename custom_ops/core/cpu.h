@@ -11,7 +11,7 @@ bool cpu_has_avx2();         // AVX2, FMA, F16C
 bool cpu_has_avx512();       // AVX-512 F, BW, VL, DQ
 bool cpu_has_avx512_vnni();  // also VNNI and VBMI
 bool cpu_has_neon();
-bool cpu_has_neon_dotprod();
+bool cpu_has_neon_dotprod();  // dot product and half precision: ARMv8.2, in all known cores both
 
 // Bytes of data cache that one thread can count on; a cautious guess where the system does not
 // tell.

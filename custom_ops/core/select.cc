@@ -51,7 +51,7 @@ std::vector<const Kernel*> build_list() {
   }
   if (conv_ops_neon_dotprod() != nullptr) {
     static const Kernel kernel = make_kernel<conv_ops_neon_dotprod, fc_ops_neon>(
-        "neon_dotprod", "NEON, dot product", cpu_has_neon_dotprod, lrn_neon);
+        "neon_dotprod", "NEON, dot product, half precision", cpu_has_neon_dotprod, lrn_neon);
     list.push_back(&kernel);
   }
   if (conv_ops_neon() != nullptr) {

@@ -1,0 +1,323 @@
+// Primitives of the fast convolution in NEON (aarch64 and armv7). Included by one file a variant,
+// which defines, in an anonymous namespace:
+//   Vec: eight 16-bit lanes of a table; zero(), load(), store(), plus(), rotate<n>(a, b): lanes n
+//   to
+//     n + 7 of a followed by b; widen(v, float32x4_t[2]);
+//   quantize() and build().
+#ifndef QCNN_CORE_QCONV_NEON_INL_H_
+#define QCNN_CORE_QCONV_NEON_INL_H_
+
+#include <arm_neon.h>
+
+#include "core/conv_ops.h"
+
+namespace qcnn {
+namespace {
+
+// sum + a * b; armv7 may lack the fused instruction.
+inline float32x4_t fma(float32x4_t sum, float32x4_t a, float32x4_t b) {
+#if defined(__aarch64__)
+  return vfmaq_f32(sum, a, b);
+#else
+  return vmlaq_f32(sum, a, b);
+#endif
+}
+
+void energy(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out) {
+  for (int64_t p = 0; p < pixels; ++p, input += stride) {
+    float32x4_t sum[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
+    int64_t j = 0;
+    for (; j + 8 <= width; j += 8) {
+      const float32x4_t a = vld1q_f32(input + j), b = vld1q_f32(input + j + 4);
+      sum[0] = fma(sum[0], a, a);
+      sum[1] = fma(sum[1], b, b);
+    }
+    const float32x4_t four = vaddq_f32(sum[0], sum[1]);
+    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+    float total = vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+    for (; j < width; ++j) total += input[j] * input[j];
+    out[p] = total;
+  }
+}
+
+// values[i] = pixel[i] * scale for 0 <= i < 8, 0 from `count` on.
+inline void scaled(const float* pixel, int64_t count, float scale, float32x4_t* values) {
+  float copy[8] = {};
+  if (count < 8) {
+    for (int64_t i = 0; i < count; ++i) copy[i] = pixel[i];
+    pixel = copy;
+  }
+  values[0] = vmulq_n_f32(vld1q_f32(pixel), scale);
+  values[1] = vmulq_n_f32(vld1q_f32(pixel + 4), scale);
+}
+
+// The codes of one kernel row, kX * 16 bits, in as few loads as it takes: what limits the loop is
+// loads. Needs a little-endian machine, as all that we build for are.
+template <int kX>
+struct RowCodes {
+  uint64_t low = 0;
+  uint32_t high = 0;
+
+  explicit RowCodes(const uint16_t* codes) {
+    if (kX >= 4) {
+      __builtin_memcpy(&low, codes, 8);
+      if (kX == 5) high = codes[4];
+      if (kX == 6) __builtin_memcpy(&high, codes + 4, 4);
+    } else if (kX >= 2) {
+      uint32_t two;
+      __builtin_memcpy(&two, codes, 4);
+      low = two;
+      if (kX == 3) high = codes[2];
+    } else {
+      low = codes[0];
+    }
+  }
+
+  size_t at(int i) const {
+    const int in_low = kX >= 4 ? 4 : kX >= 2 ? 2 : 1;
+    if (i < in_low) return static_cast<size_t>(low >> (16 * i) & 0xffff);
+    return static_cast<size_t>(high >> (16 * (i - in_low)) & 0xffff);
+  }
+};
+
+// total[lane] += sum[(lane + shift) mod 32].
+inline void add_rotated(const Vec* sum, int shift, Vec* total) {
+  alignas(16) int16_t twice[2 * kLanes];
+  for (int r = 0; r < 4; ++r) {
+    store(twice + 8 * r, sum[r]);
+    store(twice + 8 * r + kLanes, sum[r]);
+  }
+  for (int r = 0; r < 4; ++r) total[r] = plus(total[r], load(twice + shift % kLanes + 8 * r));
+}
+
+// The same for a constant below 8.
+template <int kShift>
+inline void add_rotated(const Vec* sum, Vec* total) {
+  for (int r = 0; r < 4; ++r) {
+    total[r] = plus(total[r], rotate<kShift>(sum[r], sum[(r + 1) % 4]));
+  }
+}
+
+// tile = sum of the kernel columns, each shifted by its lanes. The first column holds the tile's
+// old contents already where it is not shifted. sum: [kX][4].
+template <int kX>
+inline void combine(const ConvLookup& l, const Vec (*sum)[4], int16_t* tile) {
+  Vec total[4];
+  if (l.first_lane == 0) {
+    for (int r = 0; r < 4; ++r) total[r] = sum[0][r];
+  } else {
+    for (int r = 0; r < 4; ++r) total[r] = load(tile + 8 * r);
+    add_rotated(sum[0], l.first_lane, total);
+  }
+  if (l.first_lane == 0 && l.lane_step == 1) {
+    if (kX > 1) add_rotated<1>(sum[kX > 1 ? 1 : 0], total);
+    if (kX > 2) add_rotated<2>(sum[kX > 2 ? 2 : 0], total);
+    if (kX > 3) add_rotated<3>(sum[kX > 3 ? 3 : 0], total);
+    if (kX > 4) add_rotated<4>(sum[kX > 4 ? 4 : 0], total);
+    if (kX > 5) add_rotated<5>(sum[kX > 5 ? 5 : 0], total);
+  } else {
+    for (int i = 1; i < kX; ++i) add_rotated(sum[i], l.first_lane + i * l.lane_step, total);
+  }
+  for (int r = 0; r < 4; ++r) store(tile + 8 * r, total[r]);
+}
+
+// The lookups of one output in kRows rows of the window; kRegs of a row's four registers, from
+// `part` on. One accumulator for each kernel column, so that every load is aligned; the lanes are
+// shifted once at the end.
+template <int kX, int kRows, int kRegs>
+inline void look_up(const ConvLookup& l, int first_row, const uint16_t* codes, int part,
+                    Vec (*all)[kX][4]) {
+  Vec sum[kRows][kX][kRegs];
+  for (int v = 0; v < kRows; ++v) {
+    for (int i = 0; i < kX; ++i) {
+      for (int r = 0; r < kRegs; ++r) sum[v][i][r] = all[v][i][part + r];
+    }
+  }
+  int64_t offset = 8 * part;
+  for (int p = 0; p < l.planes; ++p, offset += l.plane_stride) {
+    const int16_t* const* rows = l.table + first_row;
+    for (int y = 0; y < l.ny; ++y, rows += l.row_step, codes += kX) {
+      const int16_t* row[kRows];
+      for (int v = 0; v < kRows; ++v) row[v] = rows[v] + offset;
+      const RowCodes<kX> row_codes(codes);
+      for (int i = 0; i < kX; ++i) {
+        for (int v = 0; v < kRows; ++v) {
+          const int16_t* entry = row[v] + 4 * row_codes.at(i);
+          for (int r = 0; r < kRegs; ++r) {
+            sum[v][i][r] = plus(sum[v][i][r], load(entry + 8 * r));
+          }
+        }
+      }
+    }
+  }
+  for (int v = 0; v < kRows; ++v) {
+    for (int i = 0; i < kX; ++i) {
+      for (int r = 0; r < kRegs; ++r) all[v][i][part + r] = sum[v][i][r];
+    }
+  }
+}
+
+// kRegs: as many as leave the accumulators in registers; with fewer than four the codes are read
+// more than once.
+template <int kX, int kRows, int kRegs>
+void add_fixed(const ConvLookup& l, int first_row) {
+  const int64_t count = static_cast<int64_t>(l.planes) * l.ny * kX;
+  const uint16_t* codes = l.codes;
+  int16_t* tile = l.tile + kLanes * first_row;
+  for (int64_t c = 0; c < l.outputs; ++c, tile += l.tile_stride, codes += count) {
+    Vec all[kRows][kX][4];
+    for (int v = 0; v < kRows; ++v) {
+      for (int r = 0; r < 4; ++r) {
+        all[v][0][r] = l.first_lane == 0 ? load(tile + kLanes * v + 8 * r) : zero();
+        for (int i = 1; i < kX; ++i) all[v][i][r] = zero();
+      }
+    }
+    for (int part = 0; part < 4; part += kRegs) {
+      look_up<kX, kRows, kRegs>(l, first_row, codes, part, all);
+    }
+    for (int v = 0; v < kRows; ++v) combine<kX>(l, all[v], tile + kLanes * v);
+  }
+}
+
+// aarch64 has 32 registers, armv7 16; some must be left for what is being loaded.
+#if defined(__aarch64__)
+int window(int nx) { return nx == 1 ? 4 : nx == 2 ? 3 : nx == 3 ? 2 : 1; }
+template <int kX>
+constexpr int regs() {
+  return 4;
+}
+#else
+int window(int nx) { return nx == 1 ? 3 : 1; }
+template <int kX>
+constexpr int regs() {
+  return kX <= 3 ? 4 : 2;
+}
+#endif
+
+template <int kX>
+void add_columns(const ConvLookup& l) {
+  const int at_once = window(kX);
+  for (int row = 0; row < l.rows; row += at_once) {
+    const int rows = l.rows - row < at_once ? l.rows - row : at_once;
+    if (rows == 1) {
+      add_fixed<kX, 1, regs<kX>()>(l, row);
+    } else if (kX <= 3 && rows == 2) {
+      add_fixed<kX, kX <= 3 ? 2 : 1, regs<kX>()>(l, row);
+    } else if (kX <= 2 && rows == 3) {
+      add_fixed<kX, kX <= 2 ? 3 : 1, regs<kX>()>(l, row);
+    } else if (kX == 1) {
+      add_fixed<kX, kX == 1 ? 4 : 1, regs<kX>()>(l, row);
+    }
+  }
+}
+
+void add(const ConvLookup& l) {
+  switch (l.nx) {
+    case 1:
+      return add_columns<1>(l);
+    case 2:
+      return add_columns<2>(l);
+    case 3:
+      return add_columns<3>(l);
+    case 4:
+      return add_columns<4>(l);
+    case 5:
+      return add_columns<5>(l);
+    default:
+      return add_columns<6>(l);
+  }
+}
+
+void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
+           float* sums) {
+  for (int64_t c = 0; c < outputs; ++c, tile += size, sums += size) {
+    for (int64_t i = 0; i < size; i += 8) {
+      float32x4_t x[2];
+      widen(load(tile + i), x);
+      for (int h = 0; h < 2; ++h) {
+        float* sum = sums + i + 4 * h;
+        const float32x4_t before = first ? vdupq_n_f32(0) : vld1q_f32(sum);
+        vst1q_f32(sum, fma(before, x[h], vld1q_f32(factor + i + 4 * h)));
+      }
+    }
+  }
+}
+
+// vmaxq and vminq keep NaN.
+inline float32x4_t activate(float32x4_t x, float32x4_t low, float32x4_t high) {
+  return vminq_f32(vmaxq_f32(x, low), high);
+}
+
+// r[i][j] = r[j][i].
+inline void transpose(float32x4_t* r) {
+  const float32x4x2_t ab = vtrnq_f32(r[0], r[1]), cd = vtrnq_f32(r[2], r[3]);
+  r[0] = vcombine_f32(vget_low_f32(ab.val[0]), vget_low_f32(cd.val[0]));
+  r[1] = vcombine_f32(vget_low_f32(ab.val[1]), vget_low_f32(cd.val[1]));
+  r[2] = vcombine_f32(vget_high_f32(ab.val[0]), vget_high_f32(cd.val[0]));
+  r[3] = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
+}
+
+// Outputs c to c + count - 1 of eight lanes; count from 1 to 4.
+inline void finish_block(const ConvFinish& f, int64_t c, int count, int lane, float32x4_t low,
+                         float32x4_t high) {
+  const float32x4_t factor[2] = {vld1q_f32(f.factor + lane), vld1q_f32(f.factor + lane + 4)};
+  float32x4_t r[2][4];
+  for (int i = 0; i < 4; ++i) {
+    if (i >= count) {
+      r[0][i] = r[1][i] = vdupq_n_f32(0);
+      continue;
+    }
+    const int64_t at = (c + i) * f.tile_stride + lane;
+    const float32x4_t scale = vdupq_n_f32(f.scale != nullptr ? f.scale[c + i] : 1.0f);
+    const float32x4_t bias = vdupq_n_f32(f.bias != nullptr ? f.bias[c + i] : 0.0f);
+    float32x4_t x[2];
+    widen(load(f.tile + at), x);
+    for (int h = 0; h < 2; ++h) {
+      x[h] = f.sums != nullptr ? fma(vld1q_f32(f.sums + at + 4 * h), x[h], factor[h])
+                               : vmulq_f32(x[h], factor[h]);
+      r[h][i] = activate(fma(bias, x[h], scale), low, high);
+    }
+  }
+  for (int h = 0; h < 2; ++h) {
+    transpose(r[h]);
+    for (int i = 0; i < 4; ++i) {
+      float* pixel = f.pixels[lane + 4 * h + i];
+      if (pixel == nullptr) continue;
+      pixel += c;
+      if (count == 4) {
+        vst1q_f32(pixel, r[h][i]);
+        continue;
+      }
+      vst1q_lane_f32(pixel, r[h][i], 0);
+      if (count > 1) vst1q_lane_f32(pixel + 1, r[h][i], 1);
+      if (count > 2) vst1q_lane_f32(pixel + 2, r[h][i], 2);
+    }
+  }
+}
+
+void finish(const ConvFinish& f) {
+  const float kInfinity = __builtin_huge_valf();
+  float low = -kInfinity, high = kInfinity;
+  if (f.activation == Activation::kRelu || f.activation == Activation::kRelu6) low = 0.0f;
+  if (f.activation == Activation::kRelu6) high = 6.0f;
+  if (f.activation == Activation::kReluN1To1) {
+    low = -1.0f;
+    high = 1.0f;
+  }
+  const float32x4_t lows = vdupq_n_f32(low), highs = vdupq_n_f32(high);
+  int64_t c = 0;
+  for (; c + 4 <= f.outputs; c += 4) {
+    for (int lane = 0; lane < kLanes; lane += 8) finish_block(f, c, 4, lane, lows, highs);
+  }
+  if (c < f.outputs) {
+    const int count = static_cast<int>(f.outputs - c);
+    for (int lane = 0; lane < kLanes; lane += 8) finish_block(f, c, count, lane, lows, highs);
+  }
+}
+
+constexpr ConvOps kOps = {energy, quantize, build, add, flush, finish, window};
+
+}  // namespace
+}  // namespace qcnn
+
+#endif  // QCNN_CORE_QCONV_NEON_INL_H_
