@@ -50,6 +50,20 @@ struct Item {
   int64_t group = 0, column = 0, c0 = 0, c1 = 0;
 };
 
+// Rows that the quantisation of inputs is ahead of itself.
+constexpr int64_t kPrefetchRows = 4;
+
+// Asks for memory that is used soon. Rows of a large image come from L3 or further, in pieces too
+// short for the hardware to foresee.
+template <int kForWriting>
+void prefetch(const float* from, int64_t count) {
+#if defined(__GNUC__)
+  for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(from + i, kForWriting);
+#else
+  (void)from, (void)count;
+#endif
+}
+
 class LookupConv final : public ConvLayer {
  public:
   LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes);
@@ -538,8 +552,15 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
     const int64_t x_row = (part.m1 - part.m0) * x_plane;
     // Where d is even, the pairs of a chunk's channels are those of its subspaces in a row.
     const int64_t at_once = d_ % 2 == 0 ? part.m1 - part.m0 : 1;
-    for (int64_t row = 0; row < rows; ++row) {
-      const float* pixels[kLanes];
+    const int64_t first = item.group * channels_ + part.m0 * d_;
+    const int64_t count = std::min(channels_, part.m1 * d_) - part.m0 * d_;
+    const float* pixels[kLanes];
+    for (int64_t row = -kPrefetchRows; row < rows; ++row) {
+      if (row + kPrefetchRows < rows) {
+        set_pixels(column, grid, row + kPrefetchRows, image, pixels);
+        for (const float* pixel : pixels) prefetch<0>(pixel + first, count);
+      }
+      if (row < 0) continue;
       set_pixels(column, grid, row, image, pixels);
       const float* scale = worker->scale + (pointwise_ ? row * kLanes : 0);
       for (int64_t m = part.m0; m < part.m1; m += at_once) {
@@ -640,6 +661,12 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
       for (int64_t l = 0; l < count; ++l) {
         pixels[static_cast<int64_t>(i) * column.pitch + l] =
             result + (first + l) * shape_.out_channels + c;
+      }
+    }
+    for (float* pixel : pixels) {
+      // The row below: images of more than one column are of this width.
+      if (pixel != nullptr && row + 1 < column.rows) {
+        prefetch<1>(pixel + shape_.out_w * shape_.out_channels, finish.outputs);
       }
     }
     finish.factor = worker->factor + row * kLanes;

@@ -29,6 +29,11 @@ void energy(const float* input, int64_t pixels, int64_t stride, int64_t width, f
   int64_t p = 0;
   // Four pixels share the sums across lanes.
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
+    // 2 KiB ahead.
+    _mm_prefetch(reinterpret_cast<const char*>(input + 512), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(input + 512 + stride), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(input + 512 + 2 * stride), _MM_HINT_T0);
+    _mm_prefetch(reinterpret_cast<const char*>(input + 512 + 3 * stride), _MM_HINT_T0);
     const __m512 a = square_sum(input, width, tail);
     const __m512 b = square_sum(input + stride, width, tail);
     const __m512 c = square_sum(input + 2 * stride, width, tail);
@@ -218,16 +223,22 @@ void add_fixed(const ConvLookup& l) {
   const int64_t tile_stride = l.tile_stride;
   for (int64_t c = l.outputs; c > 0; --c, tile += tile_stride, codes += kX * kY) {
     __m512i sum[kX][kRows];
+    uint64_t four = 0;
+#pragma GCC unroll 32
+    for (int i = 0; i < kX * kY; ++i) {
+      // Loads are what limits this loop, so four codes come at a time.
+      if (i % 4 == 0 && i + 4 <= kX * kY) {
+        __builtin_memcpy(&four, codes + i, 8);
+      } else if (i % 4 == 0) {
+        four = 0;
+        __builtin_memcpy(&four, codes + i, 2 * (kX * kY % 4));
+      }
+      const int64_t entry = 8 * static_cast<int64_t>(four & 0xffff);
+      four >>= 16;
 #pragma GCC unroll 8
-    for (int y = 0; y < kY; ++y) {
-#pragma GCC unroll 8
-      for (int i = 0; i < kX; ++i) {
-        const int64_t entry = 8 * static_cast<int64_t>(codes[y * kX + i]);
-#pragma GCC unroll 8
-        for (int v = 0; v < kRows; ++v) {
-          const __m512i found = _mm512_load_si512(table[v + y] + entry);
-          sum[i][v] = y == 0 ? found : _mm512_add_epi16(sum[i][v], found);
-        }
+      for (int v = 0; v < kRows; ++v) {
+        const __m512i found = _mm512_load_si512(table[v + i / kX] + entry);
+        sum[i % kX][v] = i < kX ? found : _mm512_add_epi16(sum[i % kX][v], found);
       }
     }
     add_shifted<kX, kRows>(shift, sum, tile);
