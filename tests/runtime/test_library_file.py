@@ -38,6 +38,8 @@ def test_only_the_public_functions_are_exported():
     assert exported == {
         "qcnn_delegate_create",
         "qcnn_delegate_delete",
+        "qcnn_kernels",
+        "qcnn_memory",
         "qcnn_read_metadata",
         "qcnn_register_ops",
         "qcnn_register_ops_with",

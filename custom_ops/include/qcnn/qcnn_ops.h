@@ -40,6 +40,18 @@ QCNN_EXPORT const char* qcnn_version(void);
 /* Name of the kernel that "auto" selects on this machine; static. */
 QCNN_EXPORT const char* qcnn_selected_kernel(void);
 
+/* The kernels of this build, the fastest first: "auto" selects the first that is available.
+ *
+ * name: static. features: the CPU features that it needs, in words; static. available: 1 if this
+ * CPU has them, 0 if not.
+ * Returns QCNN_OK, QCNN_NOT_FOUND (index is behind the last) or QCNN_INVALID_ARGUMENT. */
+QCNN_EXPORT QcnnStatus qcnn_kernels(size_t index, const char** name, const char** features,
+                                    int* available);
+
+/* Bytes that all QConv and QFC of the process hold now besides their model files: constants as the
+ * kernels keep them, and what they work in. Either may be null. */
+QCNN_EXPORT void qcnn_memory(size_t* packed, size_t* scratch);
+
 /* Flags. */
 enum {
   /* Leave LOCAL_RESPONSE_NORMALIZATION, an op of TensorFlow Lite itself, to the host. Otherwise
