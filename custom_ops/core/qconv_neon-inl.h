@@ -3,7 +3,8 @@
 //   Vec: eight 16-bit lanes of a table; zero(), load(), store(), plus(), rotate<n>(a, b): lanes n
 //   to
 //     n + 7 of a followed by b; widen(v, float32x4_t[2]);
-//   quantize() and build().
+//   quantize() and build();
+// and QCNN_PLUS, the instruction of plus().
 #ifndef QCNN_CORE_QCONV_NEON_INL_H_
 #define QCNN_CORE_QCONV_NEON_INL_H_
 
@@ -121,11 +122,162 @@ inline void combine(const ConvLookup& l, const Vec (*sum)[4], int16_t* tile) {
   for (int r = 0; r < 4; ++r) store(tile + 8 * r, total[r]);
 }
 
+// Table rows that the steps of a lookup read, a step being one kernel row of one plane:
+// [steps][rows of the window].
+constexpr int kMaxSteps = 64;
+
+template <int kRows>
+inline void list_rows(const ConvLookup& l, int first_row, int first_plane, int planes,
+                      const int16_t** list) {
+  for (int p = first_plane; p < first_plane + planes; ++p) {
+    const int16_t* const* rows = l.table + first_row;
+    for (int y = 0; y < l.ny; ++y, rows += l.row_step) {
+      for (int v = 0; v < kRows; ++v) *list++ = rows[v] + p * l.plane_stride;
+    }
+  }
+}
+
+#if defined(__aarch64__) && defined(__GNUC__) && !defined(QCNN_NO_ASM)
+// look_up() and combine() for three kernel columns beside each other and two rows: every 3x3
+// convolution. What compilers make of it has the additions behind all the loads of a step, pairs of
+// loads (LDP) that are slow on small cores, and spilt registers: by llvm-mca 16 to 45 % (GCC 12) or
+// 8 to 27 % (clang 22) more cycles than loads take on the larger cores, and up to three times as
+// many on Cortex-A55, which issues in order. Here each addition is followed by the load five places
+// ahead, across steps.
+#define QCNN_LOAD(q, at, offset) "ldr q" #q ", [%[" #at "], #" #offset "]\n"
+#define QCNN_ADD(sum, q) QCNN_PLUS " v" #sum ".8h, v" #sum ".8h, v" #q ".8h\n"
+#define QCNN_ZERO(sum) "movi v" #sum ".2d, #0\n"
+// sum += lanes 1 to 8 of column one and 2 to 9 of column two.
+#define QCNN_SHIFTED(sum, one, one_next, two, two_next) \
+  "ext v24.16b, v" #one ".16b, v" #one_next             \
+  ".16b, #2\n"                                          \
+  "ext v25.16b, v" #two ".16b, v" #two_next ".16b, #4\n" QCNN_ADD(sum, 24) QCNN_ADD(sum, 25)
+
+inline void look_up_3x2(const int16_t* const* rows, const uint16_t* codes, int64_t steps,
+                        int16_t* tile) {
+  const int16_t *p0, *p1, *a0, *a1, *a2, *b0, *b1, *b2;
+  uint64_t c0, c1, c2;
+  // clang-format off
+  __asm__ volatile(
+      "ldp q0, q1, [%[tile]]\n"
+      "ldp q2, q3, [%[tile], #32]\n"
+      "ldp q4, q5, [%[tile], #64]\n"
+      "ldp q6, q7, [%[tile], #96]\n"
+      QCNN_ZERO(8) QCNN_ZERO(9) QCNN_ZERO(10) QCNN_ZERO(11)
+      QCNN_ZERO(12) QCNN_ZERO(13) QCNN_ZERO(14) QCNN_ZERO(15)
+      QCNN_ZERO(16) QCNN_ZERO(17) QCNN_ZERO(18) QCNN_ZERO(19)
+      QCNN_ZERO(20) QCNN_ZERO(21) QCNN_ZERO(22) QCNN_ZERO(23)
+      "ldp %[p0], %[p1], [%[rows]], #16\n"
+      "ldr %w[c0], [%[codes]], #4\n"
+      "ldrh %w[c2], [%[codes]], #2\n"
+      "lsr %w[c1], %w[c0], #16\n"
+      "add %[a0], %[p0], %w[c0], uxth #3\n"
+      "add %[b0], %[p1], %w[c0], uxth #3\n"
+      QCNN_LOAD(24, a0, 0) QCNN_LOAD(25, a0, 16) QCNN_LOAD(26, a0, 32)
+      QCNN_LOAD(27, a0, 48) QCNN_LOAD(28, b0, 0)
+      "subs %[steps], %[steps], #1\n"
+      "b.eq 2f\n"
+      "1:\n"
+      QCNN_ADD(0, 24) QCNN_LOAD(29, b0, 16)
+      "add %[a1], %[p0], %[c1], lsl #3\n"
+      "add %[b1], %[p1], %[c1], lsl #3\n"
+      QCNN_ADD(1, 25) QCNN_LOAD(30, b0, 32)
+      QCNN_ADD(2, 26) QCNN_LOAD(31, b0, 48)
+      QCNN_ADD(3, 27) QCNN_LOAD(24, a1, 0)
+      QCNN_ADD(4, 28) QCNN_LOAD(25, a1, 16)
+      "add %[a2], %[p0], %[c2], lsl #3\n"
+      "add %[b2], %[p1], %[c2], lsl #3\n"
+      QCNN_ADD(5, 29) QCNN_LOAD(26, a1, 32)
+      QCNN_ADD(6, 30) QCNN_LOAD(27, a1, 48)
+      "ldp %[p0], %[p1], [%[rows]], #16\n"
+      "ldr %w[c0], [%[codes]], #4\n"
+      QCNN_ADD(7, 31) QCNN_LOAD(28, b1, 0)
+      QCNN_ADD(8, 24) QCNN_LOAD(29, b1, 16)
+      "ldrh %w[c2], [%[codes]], #2\n"
+      "subs %[steps], %[steps], #1\n"
+      QCNN_ADD(9, 25) QCNN_LOAD(30, b1, 32)
+      QCNN_ADD(10, 26) QCNN_LOAD(31, b1, 48)
+      QCNN_ADD(11, 27) QCNN_LOAD(24, a2, 0)
+      "lsr %w[c1], %w[c0], #16\n"
+      "add %[a0], %[p0], %w[c0], uxth #3\n"
+      QCNN_ADD(12, 28) QCNN_LOAD(25, a2, 16)
+      QCNN_ADD(13, 29) QCNN_LOAD(26, a2, 32)
+      "add %[b0], %[p1], %w[c0], uxth #3\n"
+      QCNN_ADD(14, 30) QCNN_LOAD(27, a2, 48)
+      QCNN_ADD(15, 31) QCNN_LOAD(28, b2, 0)
+      QCNN_ADD(16, 24) QCNN_LOAD(29, b2, 16)
+      QCNN_ADD(17, 25) QCNN_LOAD(30, b2, 32)
+      QCNN_ADD(18, 26) QCNN_LOAD(31, b2, 48)
+      QCNN_ADD(19, 27) QCNN_LOAD(24, a0, 0)
+      QCNN_ADD(20, 28) QCNN_LOAD(25, a0, 16)
+      QCNN_ADD(21, 29) QCNN_LOAD(26, a0, 32)
+      QCNN_ADD(22, 30) QCNN_LOAD(27, a0, 48)
+      QCNN_ADD(23, 31) QCNN_LOAD(28, b0, 0)
+      "b.ne 1b\n"
+      "2:\n"
+      QCNN_ADD(0, 24) QCNN_LOAD(29, b0, 16)
+      "add %[a1], %[p0], %[c1], lsl #3\n"
+      "add %[b1], %[p1], %[c1], lsl #3\n"
+      QCNN_ADD(1, 25) QCNN_LOAD(30, b0, 32)
+      QCNN_ADD(2, 26) QCNN_LOAD(31, b0, 48)
+      QCNN_ADD(3, 27) QCNN_LOAD(24, a1, 0)
+      QCNN_ADD(4, 28) QCNN_LOAD(25, a1, 16)
+      "add %[a2], %[p0], %[c2], lsl #3\n"
+      "add %[b2], %[p1], %[c2], lsl #3\n"
+      QCNN_ADD(5, 29) QCNN_LOAD(26, a1, 32)
+      QCNN_ADD(6, 30) QCNN_LOAD(27, a1, 48)
+      QCNN_ADD(7, 31) QCNN_LOAD(28, b1, 0)
+      QCNN_ADD(8, 24) QCNN_LOAD(29, b1, 16)
+      QCNN_ADD(9, 25) QCNN_LOAD(30, b1, 32)
+      QCNN_ADD(10, 26) QCNN_LOAD(31, b1, 48)
+      QCNN_ADD(11, 27) QCNN_LOAD(24, a2, 0)
+      QCNN_ADD(12, 28) QCNN_LOAD(25, a2, 16)
+      QCNN_ADD(13, 29) QCNN_LOAD(26, a2, 32)
+      QCNN_ADD(14, 30) QCNN_LOAD(27, a2, 48)
+      QCNN_ADD(15, 31) QCNN_LOAD(28, b2, 0)
+      QCNN_ADD(16, 24) QCNN_LOAD(29, b2, 16)
+      QCNN_ADD(17, 25) QCNN_LOAD(30, b2, 32)
+      QCNN_ADD(18, 26) QCNN_LOAD(31, b2, 48)
+      QCNN_ADD(19, 27)
+      QCNN_ADD(20, 28)
+      QCNN_ADD(21, 29)
+      QCNN_ADD(22, 30)
+      QCNN_ADD(23, 31)
+      QCNN_SHIFTED(0, 8, 9, 16, 17)
+      QCNN_SHIFTED(1, 9, 10, 17, 18)
+      QCNN_SHIFTED(2, 10, 11, 18, 19)
+      QCNN_SHIFTED(3, 11, 8, 19, 16)
+      QCNN_SHIFTED(4, 12, 13, 20, 21)
+      QCNN_SHIFTED(5, 13, 14, 21, 22)
+      QCNN_SHIFTED(6, 14, 15, 22, 23)
+      QCNN_SHIFTED(7, 15, 12, 23, 20)
+      "stp q0, q1, [%[tile], #0]\n"
+      "stp q2, q3, [%[tile], #32]\n"
+      "stp q4, q5, [%[tile], #64]\n"
+      "stp q6, q7, [%[tile], #96]\n"
+      : [rows] "+r"(rows), [codes] "+r"(codes), [steps] "+r"(steps), [p0] "=&r"(p0),
+        [p1] "=&r"(p1), [a0] "=&r"(a0), [a1] "=&r"(a1), [a2] "=&r"(a2), [b0] "=&r"(b0),
+        [b1] "=&r"(b1), [b2] "=&r"(b2), [c0] "=&r"(c0), [c1] "=&r"(c1), [c2] "=&r"(c2)
+      : [tile] "r"(tile)
+      : "cc", "memory", "v0", "v1", "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11",
+        "v12", "v13", "v14", "v15", "v16", "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24",
+        "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+  // clang-format on
+}
+#undef QCNN_LOAD
+#undef QCNN_ADD
+#undef QCNN_ZERO
+#undef QCNN_SHIFTED
+#define QCNN_HAVE_3X2 1
+#else
+#define QCNN_HAVE_3X2 0
+#endif
+
 // The lookups of one output in kRows rows of the window; kRegs of a row's four registers, from
 // `part` on. One accumulator for each kernel column, so that every load is aligned; the lanes are
 // shifted once at the end.
 template <int kX, int kRows, int kRegs>
-inline void look_up(const ConvLookup& l, int first_row, const uint16_t* codes, int part,
+inline void look_up(const int16_t* const* rows, const uint16_t* codes, int64_t steps, int part,
                     Vec (*all)[kX][4]) {
   Vec sum[kRows][kX][kRegs];
   for (int v = 0; v < kRows; ++v) {
@@ -133,19 +285,13 @@ inline void look_up(const ConvLookup& l, int first_row, const uint16_t* codes, i
       for (int r = 0; r < kRegs; ++r) sum[v][i][r] = all[v][i][part + r];
     }
   }
-  int64_t offset = 8 * part;
-  for (int p = 0; p < l.planes; ++p, offset += l.plane_stride) {
-    const int16_t* const* rows = l.table + first_row;
-    for (int y = 0; y < l.ny; ++y, rows += l.row_step, codes += kX) {
-      const int16_t* row[kRows];
-      for (int v = 0; v < kRows; ++v) row[v] = rows[v] + offset;
-      const RowCodes<kX> row_codes(codes);
-      for (int i = 0; i < kX; ++i) {
-        for (int v = 0; v < kRows; ++v) {
-          const int16_t* entry = row[v] + 4 * row_codes.at(i);
-          for (int r = 0; r < kRegs; ++r) {
-            sum[v][i][r] = plus(sum[v][i][r], load(entry + 8 * r));
-          }
+  for (int64_t step = 0; step < steps; ++step, rows += kRows, codes += kX) {
+    const RowCodes<kX> row_codes(codes);
+    for (int i = 0; i < kX; ++i) {
+      for (int v = 0; v < kRows; ++v) {
+        const int16_t* entry = rows[v] + 4 * row_codes.at(i) + 8 * part;
+        for (int r = 0; r < kRegs; ++r) {
+          sum[v][i][r] = plus(sum[v][i][r], load(entry + 8 * r));
         }
       }
     }
@@ -160,10 +306,21 @@ inline void look_up(const ConvLookup& l, int first_row, const uint16_t* codes, i
 // kRegs: as many as leave the accumulators in registers; with fewer than four the codes are read
 // more than once.
 template <int kX, int kRows, int kRegs>
-void add_fixed(const ConvLookup& l, int first_row) {
+void add_planes(const ConvLookup& l, int first_row, int first_plane, int planes) {
+  const int16_t* rows[kMaxSteps * kRows];
+  list_rows<kRows>(l, first_row, first_plane, planes, rows);
   const int64_t count = static_cast<int64_t>(l.planes) * l.ny * kX;
-  const uint16_t* codes = l.codes;
+  const int64_t steps = static_cast<int64_t>(planes) * l.ny;
+  const uint16_t* codes = l.codes + static_cast<int64_t>(first_plane) * l.ny * kX;
   int16_t* tile = l.tile + kLanes * first_row;
+#if QCNN_HAVE_3X2
+  if (kX == 3 && kRows == 2 && l.first_lane == 0 && l.lane_step == 1) {
+    for (int64_t c = 0; c < l.outputs; ++c, tile += l.tile_stride, codes += count) {
+      look_up_3x2(rows, codes, steps, tile);
+    }
+    return;
+  }
+#endif
   for (int64_t c = 0; c < l.outputs; ++c, tile += l.tile_stride, codes += count) {
     Vec all[kRows][kX][4];
     for (int v = 0; v < kRows; ++v) {
@@ -173,9 +330,17 @@ void add_fixed(const ConvLookup& l, int first_row) {
       }
     }
     for (int part = 0; part < 4; part += kRegs) {
-      look_up<kX, kRows, kRegs>(l, first_row, codes, part, all);
+      look_up<kX, kRows, kRegs>(rows, codes, steps, part, all);
     }
     for (int v = 0; v < kRows; ++v) combine<kX>(l, all[v], tile + kLanes * v);
+  }
+}
+
+template <int kX, int kRows, int kRegs>
+void add_fixed(const ConvLookup& l, int first_row) {
+  const int at_once = l.ny < kMaxSteps ? kMaxSteps / l.ny : 1;
+  for (int p = 0; p < l.planes; p += at_once) {
+    add_planes<kX, kRows, kRegs>(l, first_row, p, l.planes - p < at_once ? l.planes - p : at_once);
   }
 }
 

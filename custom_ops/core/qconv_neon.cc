@@ -30,6 +30,7 @@ void build(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int
 }  // namespace
 }  // namespace qcnn
 
+#define QCNN_PLUS "add"
 #include "core/qconv_neon-inl.h"
 
 namespace qcnn {
