@@ -54,7 +54,11 @@ class Entry:
     @property
     def sizes(self) -> dict[str, int]:
         weights = self.path.with_suffix(".bin")
-        return file_sizes(self.path, *([weights] if self.path.suffix == ".xml" else []))
+        sizes = file_sizes(self.path, *([weights] if self.path.suffix == ".xml" else []))
+        memory = getattr(self.contender, "memory", None)
+        if memory is not None and memory.packed:
+            sizes |= {"repacked": memory.packed, "scratch": memory.scratch}
+        return sizes
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,8 @@ class Timing:
         See `qcnn_tflite.graph.variant.describe_variant`.
     lrn : {"stock", "ours"} or None
         Who ran its local response normalizations; None if it has none.
+    packed_bytes, scratch_bytes : int
+        Constants as the kernels of QConv and QFC keep them, and what they work in.
     """
 
     model: str
@@ -55,6 +57,16 @@ class Timing:
     samples_ms: tuple[float, ...] = ()
     variant: str = "float"
     lrn: str | None = None
+    packed_bytes: int = 0
+    scratch_bytes: int = 0
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """As `benchmarks/schema/result-1.json` names them."""
+        sizes = {"file": self.file_bytes, "zipped": self.zipped_bytes}
+        if self.packed_bytes:
+            sizes |= {"repacked": self.packed_bytes, "scratch": self.scratch_bytes}
+        return sizes
 
 
 @dataclass(frozen=True)
@@ -119,7 +131,7 @@ class BenchmarkResult:
                 variant=timing.variant,
                 samples_ms=timing.samples_ms,
                 load_ms=timing.load_ms,
-                sizes={"file": timing.file_bytes, "zipped": timing.zipped_bytes},
+                sizes=timing.sizes,
                 runtime=(name, version),
                 threads=self.threads,
                 batch=self.batch,
@@ -167,6 +179,12 @@ class BenchmarkResult:
             f"{'s' if self.threads > 1 else ''}, batch {self.batch}, kernel {self.kernel}, "
             f"{self.quantized.runs} runs, {self.date}"
         )
+        lines += [
+            f"kernels of {t.model} hold {format_bytes(t.packed_bytes)} of repacked weights and "
+            f"{format_bytes(t.scratch_bytes)} of scratch memory"
+            for t in (self.reference, self.quantized)
+            if t and t.packed_bytes
+        ]
         norms = [f"{t.model}: {t.lrn}" for t in (self.reference, self.quantized) if t and t.lrn]
         if norms:
             lines.append(f"local response normalization of {', '.join(norms)}")
@@ -267,6 +285,8 @@ def _timing(contender: TFLiteContender, samples_ms: list[float], lrn: bool) -> T
         samples_ms=tuple(samples_ms),
         variant=variant,
         lrn=("ours" if lrn else "stock") if has_lrn else None,
+        packed_bytes=contender.memory.packed,
+        scratch_bytes=contender.memory.scratch,
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .errors import QcnnError
 from .graph import Layer, Model, QLayer, find_layers, find_q_layers, read_metadata, read_model
 from .graph.schema import BuiltinOperator, TensorType
 from .report import text_table
@@ -54,6 +55,33 @@ class InspectedLayer:
 
 
 @dataclass(frozen=True)
+class LayerMemory:
+    """Bytes of the Q layers, on one thread.
+
+    Attributes
+    ----------
+    kernel : str
+    file : int
+        Their constants in the file.
+    packed : int
+        Their constants as the kernel keeps them.
+    scratch : int
+        What the kernel works in.
+    """
+
+    kernel: str
+    file: int
+    packed: int
+    scratch: int
+
+    def __str__(self) -> str:
+        return (
+            f"{format_bytes(self.file)} in the file, {format_bytes(self.packed)} repacked, "
+            f"{format_bytes(self.scratch)} scratch (kernel {self.kernel}, one thread)"
+        )
+
+
+@dataclass(frozen=True)
 class Inspection:
     """What `inspect` found.
 
@@ -69,6 +97,10 @@ class Inspection:
         How often each operator occurs in the main subgraph.
     metadata : dict or None
         The entry ``qcnn_tflite``.
+    memory : LayerMemory or None
+        Of the Q layers; None if there are none or no runtime could load them, see `memory_note`.
+    memory_note : str
+        Why `memory` is missing.
     """
 
     path: str
@@ -79,6 +111,8 @@ class Inspection:
     layers: list[InspectedLayer]
     operators: dict[str, int]
     metadata: dict[str, Any] | None
+    memory: LayerMemory | None = None
+    memory_note: str = ""
 
     @property
     def quantized(self) -> bool:
@@ -120,6 +154,10 @@ class Inspection:
             if count
             else "no layer is product-quantized"
         )
+        if self.memory is not None:
+            lines.append(f"memory of the product-quantized layers: {self.memory}")
+        elif self.memory_note:
+            lines.append(f"memory of the product-quantized layers: unknown, {self.memory_note}")
         if self.metadata is None:
             lines.append("no qcnn_tflite metadata (preprocessing, labels)")
         else:
@@ -137,6 +175,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     """
     model = read_model(path)
     layers = [_q_layer(layer) for layer in find_q_layers(model)]
+    memory, note = _memory(path, sum(sum(layer.bytes.values()) for layer in layers))
     layers += [_float_layer(layer) for layer in find_layers(model)]
     return Inspection(
         path=os.fspath(path),
@@ -147,7 +186,25 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         layers=layers,
         operators=_operator_counts(model),
         metadata=read_metadata(model),
+        memory=memory,
+        memory_note=note,
     )
+
+
+def _memory(path: str | os.PathLike[str], in_file: int) -> tuple[LayerMemory | None, str]:
+    """What an interpreter of the model adds to the library's account, or why it is not known."""
+    if not in_file:
+        return None, ""
+    from .runtime import Interpreter, memory_usage, selected_kernel
+
+    try:
+        before = memory_usage()
+        interpreter = Interpreter(model_path=path)
+        interpreter.allocate_tensors()
+        added = memory_usage().since(before)
+        return LayerMemory(selected_kernel(), in_file, added.packed, added.scratch), ""
+    except QcnnError as error:
+        return None, str(error)
 
 
 def _q_layer(layer: QLayer) -> InspectedLayer:

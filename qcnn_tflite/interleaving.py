@@ -10,6 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .runtime.library import memory_usage
+
 # Runs alternate in blocks; each begins with an untimed run, so that no model pays for the caches
 # that another one emptied.
 BLOCK = 5
@@ -40,6 +42,8 @@ class TFLiteContender:
     interpreter : Interpreter
     load_ms : float
         Opening the file until tensors are allocated.
+    memory : MemoryUsage
+        Of its QConv and QFC.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class TFLiteContender:
         image: NDArray[np.float32] | None = None,
     ) -> None:
         self.path = path
+        memory_before = memory_usage()
         start = time.perf_counter()
         self.interpreter = open_model()
         if batch > 1:
@@ -58,6 +63,7 @@ class TFLiteContender:
                 self.interpreter.resize_tensor_input(detail["index"], shape)
         self.interpreter.allocate_tensors()
         self.load_ms = 1e3 * (time.perf_counter() - start)
+        self.memory = memory_usage().since(memory_before)
         random = np.random.default_rng(0)
         for detail in self.interpreter.get_input_details():
             values = image

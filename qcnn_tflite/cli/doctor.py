@@ -8,9 +8,13 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from .. import machine
 from ..errors import QcnnError
+
+if TYPE_CHECKING:
+    from ..runtime.library import KernelInfo
 
 HELP = "check the installation and say what is missing, and how to mend it"
 EXAMPLES = """\
@@ -53,10 +57,12 @@ def run(args: argparse.Namespace) -> int:
     checks = [_package(name) for name in _REQUIRED]
     checks += [_tensorflow(), _library(), *_delegates()]
     failed = [check for check in checks if check.required and not check.ok]
+    kernels = _kernels()
     if args.json:
         values = {
             "ok": not failed,
             "checks": [dataclasses.asdict(check) for check in checks],
+            "kernels": [dataclasses.asdict(kernel) for kernel in kernels],
             "machine": machine.describe(),
             "versions": machine.versions(),
         }
@@ -70,6 +76,10 @@ def run(args: argparse.Namespace) -> int:
         print(f"{mark:8} {check.name}: {check.found}")
         if check.fix:
             print(f"{'':8} fix: {check.fix}")
+    if kernels:
+        print("\nkernels, the fastest first; the first that this CPU can run is chosen:")
+        for kernel in kernels:
+            print(f"  {kernel}")
     print(
         "\nall is well" if not failed else f"\n{len(failed)} problem{'s' * (len(failed) > 1)} found"
     )
@@ -107,6 +117,16 @@ def _library() -> Check:
         lambda: f"{library_path()}, kernel {selected_kernel()}",
         "reinstall: pip install --force-reinstall qcnn_tflite",
     )
+
+
+def _kernels() -> list[KernelInfo]:
+    """Every kernel; none if the library cannot be asked, which `_library` has said."""
+    from ..runtime import kernels
+
+    try:
+        return kernels()
+    except QcnnError:
+        return []
 
 
 def _delegates() -> list[Check]:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..runtime.library import KERNELS
 
 if TYPE_CHECKING:
     from ..calibration.preprocessing import Preprocessing
-
-KERNELS = ("auto", "reference")
 
 
 def positive_int(text: str) -> int:
@@ -33,7 +32,12 @@ def add_runtime(parser: argparse.ArgumentParser, *, threads: int | None = None) 
         "--threads", type=positive_int, default=threads, metavar="N", help=f"default: {default}"
     )
     parser.add_argument(
-        "--kernel", choices=KERNELS, default="auto", help="kernels of QConv and QFC; default: auto"
+        "--kernel",
+        choices=("auto", *KERNELS),
+        default="auto",
+        metavar="NAME",
+        help=f"kernels of QConv, QFC and LRN: {', '.join(KERNELS)} (doctor says which run here); "
+        "default: auto, the first of them that does",
     )
     parser.add_argument(
         "--stock-lrn",

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from .interpreter import Interpreter, load_delegate
-from .library import library_path, selected_kernel
+from .library import kernels, library_path, memory_usage, selected_kernel
 
-__all__ = ["Interpreter", "library_path", "load_delegate", "selected_kernel"]
+__all__ = [
+    "Interpreter",
+    "kernels",
+    "library_path",
+    "load_delegate",
+    "memory_usage",
+    "selected_kernel",
+]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from qcnn_tflite.runtime import selected_kernel
+
 COMMANDS = [
     "convert",
     "classify",
@@ -105,12 +107,30 @@ def test_inspect_shows_options_and_metadata(command, converted):
     assert layers["tiny"]["M"] is None
     assert found["metadata"]["input"]["size"] == [12, 12]
     assert found["operators"]["QConv"] == 1
-    assert "fits the op contract" in command("inspect", converted).out
+    text = command("inspect", converted).out
+    assert "fits the op contract" in text
+    memory = found["memory"]
+    assert memory["kernel"] == selected_kernel()
+    assert memory["file"] == sum(
+        sum(layer["bytes"].values()) for layer in layers.values() if layer["M"] is not None
+    )
+    # Codes take whole bits in the file and at least as much in memory.
+    assert memory["packed"] >= layers["conv"]["bytes"]["codes"]
+    assert memory["scratch"] > 0
+    assert "in the file" in text and "repacked" in text and "scratch" in text
+
+
+def test_inspect_without_a_runtime_says_why_memory_is_unknown(command, converted, monkeypatch):
+    monkeypatch.setenv("QCNN_TFLITE_LIBRARY", "/nowhere/libqcnn_ops.so")
+    done = command("inspect", converted)
+    assert done.code == 0
+    assert "unknown, QCNN_TFLITE_LIBRARY names /nowhere" in done.out
 
 
 def test_inspect_of_a_float_model(command, nets):
     done = command("inspect", nets / "float.tflite")
     assert done.code == 0
+    assert "memory" not in done.out
     assert "no layer is product-quantized" in done.out
 
 
@@ -165,7 +185,11 @@ def test_benchmark_beside_the_reference(command, converted, nets):
     assert [twin["kernel"], quantized["kernel"]] == [None, result["kernel"]]
     assert len(twin["samples_ms"]) == len(quantized["samples_ms"]) == 6
     assert quantized["summary_ms"]["median"] == pytest.approx(result["quantized"]["median_ms"])
+    assert "repacked" not in twin["sizes"]
+    assert quantized["sizes"]["repacked"] == result["quantized"]["packed_bytes"] > 0
+    assert quantized["sizes"]["scratch"] == result["quantized"]["scratch_bytes"] > 0
     assert command(*arguments, "--min-speedup", 1e6).code == 1
+    assert "of repacked weights and" in command(*arguments).out
     assert command(*arguments, "--min-speedup", 0).code == 0
 
 
@@ -182,7 +206,12 @@ def test_doctor_is_content_here(command):
     done = command("doctor", "--json")
     assert done.json["ok"], done.out
     assert done.code == 0
-    assert "all is well" in command("doctor").out
+    assert [k["name"] for k in done.json["kernels"] if k["chosen"]] == [selected_kernel()]
+    text = command("doctor").out
+    assert "all is well" in text
+    assert f"  {selected_kernel()}: chosen; needs " in text
+    missing = [k["name"] for k in done.json["kernels"] if not k["built"]]
+    assert missing and all(f"  {name}: not in this build" in text for name in missing)
 
 
 def test_doctor_tells_what_is_missing(command, monkeypatch):
