@@ -12,8 +12,7 @@ namespace qcnn {
 namespace {
 
 constexpr int kGroups = kFcBlock / 32;
-constexpr int64_t kUnit = 8;          // subspaces packed together
-constexpr int64_t kPrefetch = 16384;  // bytes ahead
+constexpr int64_t kUnit = 8;  // subspaces packed together
 
 int64_t unit(int64_t) { return kUnit; }
 
@@ -107,6 +106,16 @@ void build(const FcBuild& b) {
   }
 }
 
+// Keeps the compiler from evaluating anything but this: GCC would add up other values first, and
+// run out of registers.
+inline void in_this_order(__m256i* value) {
+#if defined(__GNUC__)
+  __asm__("" : "+x"(*value));
+#else
+  (void)value;
+#endif
+}
+
 // Sums of 32 outputs, modulo 2^16.
 struct Sums {
   __m256i low;   // of low bytes, as words: of the even outputs + 256 * those of the odd ones
@@ -117,6 +126,9 @@ struct Sums {
     low = _mm256_add_epi16(low, low_bytes);
     odd = _mm256_add_epi16(odd, _mm256_srli_epi16(low_bytes, 8));
     high = _mm256_add_epi8(high, high_bytes);
+    in_this_order(&low);
+    in_this_order(&odd);
+    in_this_order(&high);
   }
 };
 
@@ -126,6 +138,18 @@ inline __m256i table_at(const unsigned char* plane) {
 
 // Twice each byte: moves the next bit into bit 7, where vpblendvb looks.
 inline __m256i next_bit(__m256i codes) { return _mm256_add_epi8(codes, codes); }
+
+// b where bit 7 of the mask is set, otherwise a.
+inline __m256i choose(__m256i a, __m256i b, __m256i mask) {
+#if defined(__GNUC__)
+  // GCC 12 makes a comparison and a choice of the intrinsic where a mask is used twice.
+  __m256i chosen;
+  __asm__("vpblendvb %3, %2, %1, %0" : "=x"(chosen) : "x"(a), "x"(b), "x"(mask));
+  return chosen;
+#else
+  return _mm256_blendv_epi8(a, b, mask);
+#endif
+}
 
 void add_16(const unsigned char* packed, const unsigned char* table, Sums* sums) {
   const __m256i nibble = _mm256_set1_epi8(15);
@@ -140,24 +164,26 @@ void add_16(const unsigned char* packed, const unsigned char* table, Sums* sums)
   }
 }
 
-// One plane of entries, 32 bytes from each 16 to the next. index: the lower 4 bits, bit 7 being 0;
-// bit[i]: has bit 4 + i of the codes on top.
-template <int kEntries>
-struct Plane {
-  static __m256i find(const unsigned char* plane, __m256i index, const __m256i* bit) {
-    return _mm256_blendv_epi8(Plane<kEntries / 2>::find(plane, index, bit),
-                              Plane<kEntries / 2>::find(plane + kEntries, index, bit),
-                              bit[kEntries == 32    ? 0
-                                  : kEntries == 64  ? 1
-                                  : kEntries == 128 ? 2
-                                                    : 3]);
-  }
-};
+// One plane of entries, 32 bytes from each 16 to the next. vpblendvb shares its ports with vpshufb,
+// so bit 4 is left to the latter, which gives 0 where bit 7 of an index is set.
+//
+// lower: an index for the entries whose bit 4 is 0, upper: for the others; bit5, 6, 7: have this
+// bit of the codes on top.
+struct Wide {
+  __m256i lower, upper, bit5, bit6, bit7;
 
-template <>
-struct Plane<16> {
-  static __m256i find(const unsigned char* plane, __m256i index, const __m256i*) {
-    return _mm256_shuffle_epi8(table_at(plane), index);
+  __m256i find_32(const unsigned char* plane) const {
+    return _mm256_or_si256(_mm256_shuffle_epi8(table_at(plane), lower),
+                           _mm256_shuffle_epi8(table_at(plane + 32), upper));
+  }
+  __m256i find_64(const unsigned char* plane) const {
+    return choose(find_32(plane), find_32(plane + 64), bit5);
+  }
+  __m256i find_128(const unsigned char* plane) const {
+    return choose(find_64(plane), find_64(plane + 128), bit6);
+  }
+  __m256i find_256(const unsigned char* plane) const {
+    return choose(find_128(plane), find_128(plane + 256), bit7);
   }
 };
 
@@ -168,30 +194,35 @@ void add_32(const unsigned char* packed, const unsigned char* table, Sums* sums)
     __m256i codes = load(packed + 32 * (m / 2));
     if (m % 2 == 1) codes = _mm256_srli_epi16(codes, 4);
     codes = _mm256_and_si256(codes, nibble);
-    sums->add(Plane<32>::find(table, codes, &fifth), Plane<32>::find(table + 16, codes, &fifth));
+    const __m256i low = choose(_mm256_shuffle_epi8(table_at(table), codes),
+                               _mm256_shuffle_epi8(table_at(table + 32), codes), fifth);
+    const __m256i high = choose(_mm256_shuffle_epi8(table_at(table + 16), codes),
+                                _mm256_shuffle_epi8(table_at(table + 48), codes), fifth);
+    sums->add(low, high);
     fifth = next_bit(fifth);
   }
 }
 
 template <int kEntries>
 void add_wide(const unsigned char* packed, const unsigned char* table, Sums* sums) {
+  const __m256i nibble = _mm256_set1_epi8(15), top = _mm256_set1_epi8(-128);
   for (int64_t m = 0; m < kUnit; ++m, table += 2 * kEntries) {
     const __m256i codes = load(packed + 32 * m);
-    __m256i index = codes, bit[4];
-    if (kEntries == 256) {
-      index = _mm256_and_si256(codes, _mm256_set1_epi8(15));
-      bit[3] = codes;
-      bit[2] = next_bit(codes);
-      bit[1] = next_bit(bit[2]);
+    Wide wide;
+    wide.bit7 = codes;
+    wide.bit6 = kEntries > 64 ? next_bit(codes) : codes;
+    wide.bit5 = next_bit(wide.bit6);
+    const __m256i bit4 = _mm256_and_si256(next_bit(wide.bit5), top);
+    // vpshufb looks at bits 0 to 3 and 7 only; the latter is 0 up to 128 entries.
+    wide.lower = _mm256_or_si256(kEntries > 128 ? _mm256_and_si256(codes, nibble) : codes, bit4);
+    wide.upper = _mm256_xor_si256(wide.lower, top);
+    if (kEntries == 64) {
+      sums->add(wide.find_64(table), wide.find_64(table + 16));
     } else if (kEntries == 128) {
-      bit[2] = next_bit(codes);
-      bit[1] = next_bit(bit[2]);
+      sums->add(wide.find_128(table), wide.find_128(table + 16));
     } else {
-      bit[1] = next_bit(codes);
+      sums->add(wide.find_256(table), wide.find_256(table + 16));
     }
-    bit[0] = next_bit(bit[1]);
-    sums->add(Plane<kEntries>::find(table, index, bit),
-              Plane<kEntries>::find(table + 16, index, bit));
   }
 }
 
@@ -206,30 +237,28 @@ inline void flush(__m256i words, __m256 factor, bool first, float* sums) {
   }
 }
 
+// 32 outputs at a time, so that their sums stay in registers.
 template <void (*kAddUnit)(const unsigned char*, const unsigned char*, Sums*)>
 void add_units(int64_t group_bytes, const unsigned char* packed, int64_t units,
                const unsigned char* table, int64_t table_bytes, float factor, bool first,
                float* sums) {
-  const __m256i zero = _mm256_setzero_si256();
-  Sums all[kGroups];
-  for (int g = 0; g < kGroups; ++g) all[g] = {zero, zero, zero};
-  for (int64_t u = 0; u < units; ++u, table += kUnit * table_bytes) {
-    for (int g = 0; g < kGroups; ++g, packed += group_bytes) {
-      // Codes of a large layer come from L3 or from memory.
-      for (int64_t i = 0; i < group_bytes; i += 64) {
-        _mm_prefetch(reinterpret_cast<const char*>(packed) + kPrefetch + i, _MM_HINT_T0);
-      }
-      Sums group = all[g];
-      kAddUnit(packed, table, &group);
-      all[g] = group;
-    }
-  }
   const __m256 factors = _mm256_set1_ps(factor);
-  for (int g = 0; g < kGroups; ++g, sums += 32) {
-    const __m256i even = _mm256_add_epi16(
-        all[g].low, _mm256_slli_epi16(_mm256_sub_epi16(all[g].high, all[g].odd), 8));
+  const int64_t stride = kGroups * group_bytes;
+  const unsigned char* ahead = packed + units * stride;
+  for (int g = 0; g < kGroups; ++g, packed += group_bytes, sums += 32) {
+    Sums group = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+    const unsigned char *from = packed, *unit_table = table;
+    for (int64_t u = 0; u < units; ++u, from += stride, unit_table += kUnit * table_bytes) {
+      // Codes of a large layer come from L3 or from memory.
+      for (int64_t i = 0; i < group_bytes; i += 64, ahead += 64) {
+        _mm_prefetch(reinterpret_cast<const char*>(ahead), _MM_HINT_T0);
+      }
+      kAddUnit(from, unit_table, &group);
+    }
+    const __m256i even =
+        _mm256_add_epi16(group.low, _mm256_slli_epi16(_mm256_sub_epi16(group.high, group.odd), 8));
     const __m256i odd =
-        _mm256_add_epi16(all[g].odd, _mm256_andnot_si256(_mm256_set1_epi16(0xff), all[g].high));
+        _mm256_add_epi16(group.odd, _mm256_andnot_si256(_mm256_set1_epi16(0xff), group.high));
     // Outputs 0 to 7 and 16 to 23, then the other ones.
     flush(_mm256_unpacklo_epi16(even, odd), factors, first, sums);
     flush(_mm256_unpackhi_epi16(even, odd), factors, first, sums + 8);
