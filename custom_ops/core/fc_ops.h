@@ -54,6 +54,14 @@ struct FcOps {
 
   // sum of squares of x[0] to x[count - 1].
   float (*energy)(const float* x, int64_t count);
+
+  // sums[c] = (first ? 0 : sums[c]) + factor * (sum of words[u][c][j] * x[u][j] over 0 <= u < units
+  // and j < 2, modulo 2^32 and as a signed number). words: [units][kFcBlock][2], aligned to 64
+  // bytes; x: [units][2]; sums: [kFcBlock].
+  //
+  // Null where lookups of any K are faster than as many multiplications.
+  void (*multiply)(const int16_t* words, int64_t units, const int16_t* x, float factor, bool first,
+                   float* sums) = nullptr;
 };
 
 // Null where the build lacks the instruction set.

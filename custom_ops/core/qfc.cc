@@ -20,6 +20,10 @@ namespace {
 // those of one row run over outputs.
 constexpr int64_t kConvRows = 8;
 
+// Where a palette (one codebook of scalars) has more codewords than this, multiplying with the words
+// themselves may be faster than lookups, for all that they are twice the size of codes.
+constexpr int64_t kPaletteWords = 64;
+
 // Subspaces that share a scale.
 struct Chunk {
   int64_t u0 = 0, u1 = 0;  // units
@@ -77,6 +81,7 @@ class LookupFc final : public FcLayer {
 
  private:
   void pack();
+  void pack_unit(const uint8_t* codes, unsigned char* packed) const;
   Codes unpacked() const;
   void build_chunk(size_t i, const float* row);
   void run_block(int64_t block, float* output);
@@ -85,6 +90,7 @@ class LookupFc final : public FcLayer {
   const ConvOps& conv_ops_;
   FcShape shape_;
   Codes constants_;  // without the codes
+  bool multiplies_;  // words in place of codes: FcOps::multiply
   int64_t entries_, pairs_, unit_, units_, blocks_;
   int64_t unit_bytes_ = 0;
   std::vector<Chunk> chunks_;
@@ -106,13 +112,15 @@ LookupFc::LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& sha
       conv_ops_(conv_ops),
       shape_(shape),
       constants_(merge_subspaces(std::move(codes), shape.out_channels)),
+      multiplies_(ops.multiply != nullptr && constants_.d == 1 && constants_.codebook_count == 1 &&
+                  constants_.K > kPaletteWords),
       entries_(fc_entries(constants_.K)),
       pairs_((constants_.d + 1) / 2),
-      unit_(ops.unit(constants_.K)),
+      unit_(multiplies_ ? 2 : ops.unit(constants_.K)),
       units_((constants_.M + unit_ - 1) / unit_),
       blocks_((shape.out_channels + kFcBlock - 1) / kFcBlock) {
   assert(constants_.M == (shape.in_channels + constants_.d - 1) / constants_.d);
-  unit_bytes_ = ops_.unit_bytes(constants_.K);
+  unit_bytes_ = multiplies_ ? kFcBlock * 4 : ops_.unit_bytes(constants_.K);
   pack();
   constants_.codes = std::vector<uint8_t>();
 }
@@ -177,7 +185,7 @@ void LookupFc::pack() {
         const uint8_t* from = codes.codes.data() + (u * unit_ + j) * outputs;
         std::copy(from + c0, from + c1, unit.begin() + j * kFcBlock);
       }
-      ops_.pack(codes.K, unit.data(), packed_.data() + (block * units_ + u) * unit_bytes_);
+      pack_unit(unit.data(), packed_.data() + (block * units_ + u) * unit_bytes_);
     }
   }
 
@@ -193,15 +201,37 @@ void LookupFc::pack() {
   }
 }
 
+// codes: [unit][kFcBlock].
+void LookupFc::pack_unit(const uint8_t* codes, unsigned char* packed) const {
+  if (!multiplies_) return ops_.pack(constants_.K, codes, packed);
+  int16_t* words = reinterpret_cast<int16_t*>(packed);
+  for (int64_t c = 0; c < kFcBlock; ++c) {
+    for (int64_t j = 0; j < 2; ++j) words[2 * c + j] = words_[2 * codes[j * kFcBlock + c]];
+  }
+}
+
 Codes LookupFc::unpacked() const {
   Codes codes = constants_;
   const int64_t outputs = shape_.out_channels;
   codes.codes.resize(static_cast<size_t>(codes.M * outputs));
   std::vector<uint8_t> unit(static_cast<size_t>(unit_ * kFcBlock));
+  // Codewords that are the same in int16 are as good as each other.
+  std::vector<uint8_t> code_of(multiplies_ ? 65536 : 0);
+  for (int64_t k = 0; multiplies_ && k < codes.K; ++k) {
+    code_of[static_cast<uint16_t>(words_[2 * k])] = static_cast<uint8_t>(k);
+  }
   for (int64_t block = 0; block < blocks_; ++block) {
     const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
     for (int64_t u = 0; u < units_; ++u) {
-      ops_.unpack(codes.K, packed_.data() + (block * units_ + u) * unit_bytes_, unit.data());
+      const unsigned char* from = packed_.data() + (block * units_ + u) * unit_bytes_;
+      if (multiplies_) {
+        const uint16_t* words = reinterpret_cast<const uint16_t*>(from);
+        for (int64_t i = 0; i < 2 * kFcBlock; ++i) {
+          unit[static_cast<size_t>(i % 2 * kFcBlock + i / 2)] = code_of[words[i]];
+        }
+      } else {
+        ops_.unpack(codes.K, from, unit.data());
+      }
       for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
         std::copy_n(unit.begin() + j * kFcBlock, c1 - c0,
                     codes.codes.begin() + (u * unit_ + j) * outputs + c0);
@@ -229,8 +259,8 @@ void LookupFc::plan(const FcShape& shape, int threads) {
   pool_ = ThreadPool::get(threads_);
   x_.resize(units_ * unit_ * pairs_ * 2);
   std::fill_n(x_.data(), x_.size(), int16_t{0});
-  tables_.resize(units_ * unit_ * entries_ * 2);
-  std::memset(tables_.data(), 0, tables_.bytes());
+  tables_.resize(multiplies_ ? 0 : units_ * unit_ * entries_ * 2);
+  if (!multiplies_) std::memset(tables_.data(), 0, tables_.bytes());
   sums_.resize(blocks_ * kFcBlock);
   factors_.assign(chunks_.size(), 0);
 }
@@ -256,15 +286,18 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   const TableScale scale =
       table_scale(static_cast<double>(ops_.energy(row + first, width)), chunk.bound);
   factors_[i] = scale.factor;
-  int16_t* x = x_.data() + chunk.m0 * pairs_ * 2;
+  // FcOps::multiply wants the values of two subspaces side by side.
+  const int64_t x_step = multiplies_ ? 1 : pairs_ * 2;
+  int16_t* x = x_.data() + chunk.m0 * x_step;
   const float* from = row + first;
   // Where the factor is NaN the values do not matter, but converting NaN would be undefined.
   const bool finite = !std::isnan(scale.factor);
   for (int64_t j = 0; j < width; ++j) {
-    const int64_t at = d % 2 == 0 ? j : j / d * pairs_ * 2 + j % d;
+    const int64_t at = d % 2 == 0 ? j : j / d * x_step + j % d;
     const float value = finite ? from[j] * scale.input : 0.0f;
     x[at] = static_cast<int16_t>(value < 0 ? value - 0.5f : value + 0.5f);
   }
+  if (multiplies_) return;
   FcBuild build;
   const int64_t book = pairs_ * entries_ * 2;
   build.words_stride = constants_.codebook_count == 1 ? 0 : book;
@@ -281,9 +314,16 @@ void LookupFc::run_block(int64_t block, float* output) {
   float* sums = sums_.data() + block * kFcBlock;
   for (size_t i = 0; i < chunks_.size(); ++i) {
     const Chunk& chunk = chunks_[i];
-    ops_.add(constants_.K, packed_.data() + (block * units_ + chunk.u0) * unit_bytes_,
-             chunk.u1 - chunk.u0, tables_.data() + chunk.m0 * entries_ * 2, factors_[i], i == 0,
-             sums);
+    const unsigned char* packed = packed_.data() + (block * units_ + chunk.u0) * unit_bytes_;
+    const int64_t units = chunk.u1 - chunk.u0;
+    if (multiplies_) {
+      // The factor is that of sums without their lower 16 bits.
+      ops_.multiply(reinterpret_cast<const int16_t*>(packed), units, x_.data() + chunk.m0,
+                    factors_[i] / 65536, i == 0, sums);
+    } else {
+      ops_.add(constants_.K, packed, units, tables_.data() + chunk.m0 * entries_ * 2, factors_[i],
+               i == 0, sums);
+    }
   }
   const int64_t c0 = block * kFcBlock;
   const int64_t c1 = std::min(shape_.out_channels, c0 + kFcBlock);

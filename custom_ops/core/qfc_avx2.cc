@@ -281,6 +281,40 @@ void add(int64_t K, const unsigned char* packed, int64_t units, const unsigned c
   }
 }
 
+// Units at a time, and bytes ahead: words of a large layer come from memory.
+constexpr int64_t kWordUnits = 16;
+constexpr int64_t kWordPrefetch = kWordUnits * kFcBlock * 4;
+
+// 64 outputs of a few units at a time.
+void multiply(const int16_t* words, int64_t units, const int16_t* x, float factor, bool first,
+              float* sums) {
+  alignas(32) int32_t totals[kFcBlock] = {};
+  for (int64_t u0 = 0; u0 < units; u0 += kWordUnits, x += 2 * kWordUnits) {
+    const int64_t count = units - u0 < kWordUnits ? units - u0 : kWordUnits;
+    const char* ahead = reinterpret_cast<const char*>(words) + kWordPrefetch;
+    for (int64_t c = 0; c < kFcBlock; c += 64) {
+      __m256i sum[8];
+      for (int i = 0; i < 8; ++i) sum[i] = load(totals + c + 8 * i);
+      const int16_t* from = words + 2 * c;
+      for (int64_t u = 0; u < count; ++u, from += 2 * kFcBlock, ahead += 256) {
+        for (int i = 0; i < 256; i += 64) _mm_prefetch(ahead + i, _MM_HINT_T0);
+        const __m256i pair = pair_at(x + 2 * u);
+        for (int i = 0; i < 8; ++i) {
+          sum[i] = _mm256_add_epi32(sum[i], _mm256_madd_epi16(load(from + 16 * i), pair));
+        }
+      }
+      for (int i = 0; i < 8; ++i) store(totals + c + 8 * i, sum[i]);
+    }
+    words += count * 2 * kFcBlock;
+  }
+  const __m256 factors = _mm256_set1_ps(factor);
+  for (int64_t c = 0; c < kFcBlock; c += 8) {
+    const __m256 before = first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + c);
+    _mm256_storeu_ps(sums + c,
+                     _mm256_fmadd_ps(_mm256_cvtepi32_ps(load(totals + c)), factors, before));
+  }
+}
+
 float energy(const float* x, int64_t count) {
   __m256 a = _mm256_setzero_ps(), b = a;
   int64_t i = 0;
@@ -297,7 +331,7 @@ float energy(const float* x, int64_t count) {
   return total;
 }
 
-constexpr FcOps kOps = {unit, unit_bytes, pack, unpack, build, add, energy};
+constexpr FcOps kOps = {unit, unit_bytes, pack, unpack, build, add, energy, multiply};
 
 }  // namespace
 
