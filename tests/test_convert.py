@@ -55,16 +55,17 @@ def test_images_beat_weights_alone(model, result):
     assert alone.report.calibration_images == 0 and result.report.calibration_images == 120
 
 
-def test_the_native_library_runs_what_was_learned(result):
+@pytest.mark.parametrize(("kernel", "tolerance"), [("reference", 1e-4), ("auto", 1e-2)])
+def test_the_native_library_runs_what_was_learned(result, kernel, tolerance):
     data = images(8, seed=5)
     expected = logits(decoded_float_model(result.model), data)
-    interpreter = qcnn_tflite.Interpreter(model_content=result.model, num_threads=2)
+    interpreter = qcnn_tflite.Interpreter(model_content=result.model, num_threads=2, kernel=kernel)
     interpreter.allocate_tensors()
     for image, wanted in zip(data, expected, strict=True):
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
         interpreter.invoke()
         got = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])[0]
-        np.testing.assert_allclose(got, np.exp(wanted), atol=1e-4)
+        np.testing.assert_allclose(got, np.exp(wanted), atol=tolerance)
 
 
 def test_the_report_tells_every_layers_fate(result):

@@ -14,8 +14,9 @@ from qcnn_tflite.graph import decoded_float_model, find_q_layers, read_model
 from qcnn_tflite.graph.ops import PADDING
 from qcnn_tflite.runtime import Interpreter
 
-# Float sums in another order differ by less than this times the largest output.
-TOLERANCE = 1e-4
+# Float sums in another order differ by less than this times the norm of the outputs; so do tables in
+# int16, on layers whose few outputs may cancel out.
+TOLERANCES = {"reference": 1e-5, "auto": 1e-2}
 BACKENDS = ["ai_edge_litert", "tensorflow"]
 
 CASES: dict[str, tuple[Conv | Fc, dict[str, Any]]] = {
@@ -108,21 +109,25 @@ def outputs(data: bytes, x: np.ndarray, **options: Any) -> np.ndarray:
     return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
 
 
-def assert_agrees(actual: np.ndarray, wanted: np.ndarray) -> None:
+def assert_agrees(actual: np.ndarray, wanted: np.ndarray, kernel: str = "auto") -> None:
     assert actual.shape == wanted.shape
     assert np.abs(wanted).max() > 0
-    assert np.abs(actual - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+    assert np.linalg.norm(actual - wanted) <= TOLERANCES[kernel] * np.linalg.norm(wanted)
 
 
+@pytest.mark.parametrize("kernel", TOLERANCES)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("case", CASES)
-def test_layer_agrees_with_its_decoded_weights(case: str, backend: str, batch: int) -> None:
+def test_layer_agrees_with_its_decoded_weights(
+    case: str, backend: str, batch: int, kernel: str
+) -> None:
     x, wanted = expected(case, batch)
-    first = outputs(models(case)[0], x, backend=backend, num_threads=1)
-    assert_agrees(first, wanted)
+    options = {"backend": backend, "kernel": kernel}
+    first = outputs(models(case)[0], x, num_threads=1, **options)
+    assert_agrees(first, wanted, kernel)
     for threads in (2, 4):
-        other = outputs(models(case)[0], x, backend=backend, num_threads=threads)
+        other = outputs(models(case)[0], x, num_threads=threads, **options)
         np.testing.assert_array_equal(other, first)
 
 

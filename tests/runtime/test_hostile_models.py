@@ -222,7 +222,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
     "pads beyond memory": (
         "conv",
         options(padding=2, pad_top=1 << 16, pad_bottom=1 << 16, pad_left=1 << 16, pad_right=1 << 16),
-        "not enough memory|does not say why",
+        "too large",
     ),
     "a row that does not fit": ("fc", options(in_channels=15), "15 values a row"),
     "codebooks of another count": (
