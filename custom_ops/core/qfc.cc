@@ -20,8 +20,8 @@ namespace {
 // those of one row run over outputs.
 constexpr int64_t kConvRows = 8;
 
-// Where a palette (one codebook of scalars) has more codewords than this, multiplying with the words
-// themselves may be faster than lookups, for all that they are twice the size of codes.
+// Where a palette (one codebook of scalars) has more codewords than this, multiplying with the
+// words themselves may be faster than lookups, for all that they are twice the size of codes.
 constexpr int64_t kPaletteWords = 64;
 
 // Subspaces that share a scale.
