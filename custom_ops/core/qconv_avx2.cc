@@ -412,39 +412,53 @@ inline void transpose(__m256* r) {
   }
 }
 
-void finish(const ConvFinish& f) {
-  for (int64_t c = 0; c < f.outputs; c += 8) {
-    const int count = f.outputs - c < 8 ? static_cast<int>(f.outputs - c) : 8;
-    for (int part = 0; part < 4; ++part) {
-      const __m256 factor = _mm256_load_ps(f.factor + 8 * part);
-      __m256 r[8];
-      for (int i = 0; i < 8; ++i) {
-        if (i >= count) {
-          r[i] = _mm256_setzero_ps();
-          continue;
-        }
-        const int64_t at = (c + i) * f.tile_stride + 8 * part;
-        __m256 x = _mm256_mul_ps(to_float(f.tile + at), factor);
-        if (f.sums != nullptr) {
-          x = _mm256_fmadd_ps(to_float(f.tile + at), factor, _mm256_load_ps(f.sums + at));
-        }
-        const __m256 bias = _mm256_set1_ps(f.bias != nullptr ? f.bias[c + i] : 0.0f);
-        x = f.scale != nullptr ? _mm256_fmadd_ps(x, _mm256_set1_ps(f.scale[c + i]), bias)
-                               : _mm256_add_ps(x, bias);
-        r[i] = activate(x, f.activation);
-      }
-      transpose(r);
-      for (int i = 0; i < 8; ++i) {
-        float* pixel = f.pixels[8 * part + i];
-        if (pixel == nullptr) continue;
-        if (count == 8) {
-          _mm256_storeu_ps(pixel + c, r[i]);
-        } else {
-          _mm256_maskstore_ps(pixel + c, first_lanes(count), r[i]);
-        }
-      }
+// `count` outputs, 1 to 8, from output c on, in 8 lanes.
+template <bool kSums, bool kScale>
+inline void finish_square(const ConvFinish& f, int64_t c, int count, int lane) {
+  const __m256 factor = _mm256_load_ps(f.factor + lane);
+  __m256 r[8];
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    const int64_t output = c + (i < count ? i : count - 1);
+    const int64_t at = output * f.tile_stride + lane;
+    const __m256 before = kSums ? _mm256_load_ps(f.sums + at) : _mm256_setzero_ps();
+    const __m256 sum = _mm256_fmadd_ps(to_float(f.tile + at), factor, before);
+    const __m256 bias = _mm256_set1_ps(f.bias != nullptr ? f.bias[output] : 0.0f);
+    const __m256 total = kScale ? _mm256_fmadd_ps(sum, _mm256_set1_ps(f.scale[output]), bias)
+                                : _mm256_add_ps(sum, bias);
+    r[i] = activate(total, f.activation);
+  }
+  transpose(r);
+  const __m256i mask = first_lanes(count);
+#pragma GCC unroll 8
+  for (int i = 0; i < 8; ++i) {
+    float* pixel = f.pixels[lane + i];
+    if (pixel == nullptr) continue;
+    if (count == 8) {
+      _mm256_storeu_ps(pixel + c, r[i]);
+    } else {
+      _mm256_maskstore_ps(pixel + c, mask, r[i]);
     }
   }
+}
+
+template <bool kSums, bool kScale>
+void finish_fixed(const ConvFinish& from) {
+  const ConvFinish f = from;  // a copy that stores to pixels cannot change
+  int64_t c = 0;
+  for (; c + 8 <= f.outputs; c += 8) {
+    for (int lane = 0; lane < kLanes; lane += 8) finish_square<kSums, kScale>(f, c, 8, lane);
+  }
+  const int left = static_cast<int>(f.outputs - c);
+  if (left == 0) return;
+  for (int lane = 0; lane < kLanes; lane += 8) finish_square<kSums, kScale>(f, c, left, lane);
+}
+
+void finish(const ConvFinish& f) {
+  if (f.sums != nullptr) {
+    return f.scale != nullptr ? finish_fixed<true, true>(f) : finish_fixed<true, false>(f);
+  }
+  return f.scale != nullptr ? finish_fixed<false, true>(f) : finish_fixed<false, false>(f);
 }
 
 int window(int nx) { return nx > 0 ? kMaxWindow : 0; }
