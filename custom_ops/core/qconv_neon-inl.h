@@ -146,6 +146,7 @@ inline void list_rows(const ConvLookup& l, int first_row, int first_plane, int p
 // ahead, across steps.
 #define QCNN_LOAD(q, at, offset) "ldr q" #q ", [%[" #at "], #" #offset "]\n"
 #define QCNN_ADD(sum, q) QCNN_PLUS " v" #sum ".8h, v" #sum ".8h, v" #q ".8h\n"
+#define QCNN_PAIR(sum, q, to, at, offset) QCNN_ADD(sum, q) QCNN_LOAD(to, at, offset)
 #define QCNN_ZERO(sum) "movi v" #sum ".2d, #0\n"
 // sum += lanes 1 to 8 of column one and 2 to 9 of column two.
 #define QCNN_SHIFTED(sum, one, one_next, two, two_next) \
@@ -178,66 +179,68 @@ inline void look_up_3x2(const int16_t* const* rows, const uint16_t* codes, int64
       "subs %[steps], %[steps], #1\n"
       "b.eq 2f\n"
       "1:\n"
-      QCNN_ADD(0, 24) QCNN_LOAD(29, b0, 16)
+      QCNN_PAIR(0, 24, 29, b0, 16)
       "add %[a1], %[p0], %[c1], lsl #3\n"
       "add %[b1], %[p1], %[c1], lsl #3\n"
-      QCNN_ADD(1, 25) QCNN_LOAD(30, b0, 32)
-      QCNN_ADD(2, 26) QCNN_LOAD(31, b0, 48)
-      QCNN_ADD(3, 27) QCNN_LOAD(24, a1, 0)
-      QCNN_ADD(4, 28) QCNN_LOAD(25, a1, 16)
+      QCNN_PAIR(1, 25, 30, b0, 32)
+      QCNN_PAIR(2, 26, 31, b0, 48)
+      QCNN_PAIR(3, 27, 24, a1, 0)
+      QCNN_PAIR(4, 28, 25, a1, 16)
       "add %[a2], %[p0], %[c2], lsl #3\n"
       "add %[b2], %[p1], %[c2], lsl #3\n"
-      QCNN_ADD(5, 29) QCNN_LOAD(26, a1, 32)
-      QCNN_ADD(6, 30) QCNN_LOAD(27, a1, 48)
-      "ldp %[p0], %[p1], [%[rows]], #16\n"
-      "ldr %w[c0], [%[codes]], #4\n"
-      QCNN_ADD(7, 31) QCNN_LOAD(28, b1, 0)
-      QCNN_ADD(8, 24) QCNN_LOAD(29, b1, 16)
-      "ldrh %w[c2], [%[codes]], #2\n"
+      QCNN_PAIR(5, 29, 26, a1, 32)
+      QCNN_PAIR(6, 30, 27, a1, 48)
+      "ldp %[p0], %[p1], [%[rows]]\n"
+      "add %[rows], %[rows], #16\n"
+      QCNN_PAIR(7, 31, 28, b1, 0)
+      QCNN_PAIR(8, 24, 29, b1, 16)
+      "ldr %w[c0], [%[codes]]\n"
+      "ldrh %w[c2], [%[codes], #4]\n"
+      QCNN_PAIR(9, 25, 30, b1, 32)
+      QCNN_PAIR(10, 26, 31, b1, 48)
+      "add %[codes], %[codes], #6\n"
       "subs %[steps], %[steps], #1\n"
-      QCNN_ADD(9, 25) QCNN_LOAD(30, b1, 32)
-      QCNN_ADD(10, 26) QCNN_LOAD(31, b1, 48)
-      QCNN_ADD(11, 27) QCNN_LOAD(24, a2, 0)
+      QCNN_PAIR(11, 27, 24, a2, 0)
+      QCNN_PAIR(12, 28, 25, a2, 16)
       "lsr %w[c1], %w[c0], #16\n"
       "add %[a0], %[p0], %w[c0], uxth #3\n"
-      QCNN_ADD(12, 28) QCNN_LOAD(25, a2, 16)
-      QCNN_ADD(13, 29) QCNN_LOAD(26, a2, 32)
+      QCNN_PAIR(13, 29, 26, a2, 32)
+      QCNN_PAIR(14, 30, 27, a2, 48)
       "add %[b0], %[p1], %w[c0], uxth #3\n"
-      QCNN_ADD(14, 30) QCNN_LOAD(27, a2, 48)
-      QCNN_ADD(15, 31) QCNN_LOAD(28, b2, 0)
-      QCNN_ADD(16, 24) QCNN_LOAD(29, b2, 16)
-      QCNN_ADD(17, 25) QCNN_LOAD(30, b2, 32)
-      QCNN_ADD(18, 26) QCNN_LOAD(31, b2, 48)
-      QCNN_ADD(19, 27) QCNN_LOAD(24, a0, 0)
-      QCNN_ADD(20, 28) QCNN_LOAD(25, a0, 16)
-      QCNN_ADD(21, 29) QCNN_LOAD(26, a0, 32)
-      QCNN_ADD(22, 30) QCNN_LOAD(27, a0, 48)
-      QCNN_ADD(23, 31) QCNN_LOAD(28, b0, 0)
+      QCNN_PAIR(15, 31, 28, b2, 0)
+      QCNN_PAIR(16, 24, 29, b2, 16)
+      QCNN_PAIR(17, 25, 30, b2, 32)
+      QCNN_PAIR(18, 26, 31, b2, 48)
+      QCNN_PAIR(19, 27, 24, a0, 0)
+      QCNN_PAIR(20, 28, 25, a0, 16)
+      QCNN_PAIR(21, 29, 26, a0, 32)
+      QCNN_PAIR(22, 30, 27, a0, 48)
+      QCNN_PAIR(23, 31, 28, b0, 0)
       "b.ne 1b\n"
       "2:\n"
-      QCNN_ADD(0, 24) QCNN_LOAD(29, b0, 16)
+      QCNN_PAIR(0, 24, 29, b0, 16)
       "add %[a1], %[p0], %[c1], lsl #3\n"
       "add %[b1], %[p1], %[c1], lsl #3\n"
-      QCNN_ADD(1, 25) QCNN_LOAD(30, b0, 32)
-      QCNN_ADD(2, 26) QCNN_LOAD(31, b0, 48)
-      QCNN_ADD(3, 27) QCNN_LOAD(24, a1, 0)
-      QCNN_ADD(4, 28) QCNN_LOAD(25, a1, 16)
+      QCNN_PAIR(1, 25, 30, b0, 32)
+      QCNN_PAIR(2, 26, 31, b0, 48)
+      QCNN_PAIR(3, 27, 24, a1, 0)
+      QCNN_PAIR(4, 28, 25, a1, 16)
       "add %[a2], %[p0], %[c2], lsl #3\n"
       "add %[b2], %[p1], %[c2], lsl #3\n"
-      QCNN_ADD(5, 29) QCNN_LOAD(26, a1, 32)
-      QCNN_ADD(6, 30) QCNN_LOAD(27, a1, 48)
-      QCNN_ADD(7, 31) QCNN_LOAD(28, b1, 0)
-      QCNN_ADD(8, 24) QCNN_LOAD(29, b1, 16)
-      QCNN_ADD(9, 25) QCNN_LOAD(30, b1, 32)
-      QCNN_ADD(10, 26) QCNN_LOAD(31, b1, 48)
-      QCNN_ADD(11, 27) QCNN_LOAD(24, a2, 0)
-      QCNN_ADD(12, 28) QCNN_LOAD(25, a2, 16)
-      QCNN_ADD(13, 29) QCNN_LOAD(26, a2, 32)
-      QCNN_ADD(14, 30) QCNN_LOAD(27, a2, 48)
-      QCNN_ADD(15, 31) QCNN_LOAD(28, b2, 0)
-      QCNN_ADD(16, 24) QCNN_LOAD(29, b2, 16)
-      QCNN_ADD(17, 25) QCNN_LOAD(30, b2, 32)
-      QCNN_ADD(18, 26) QCNN_LOAD(31, b2, 48)
+      QCNN_PAIR(5, 29, 26, a1, 32)
+      QCNN_PAIR(6, 30, 27, a1, 48)
+      QCNN_PAIR(7, 31, 28, b1, 0)
+      QCNN_PAIR(8, 24, 29, b1, 16)
+      QCNN_PAIR(9, 25, 30, b1, 32)
+      QCNN_PAIR(10, 26, 31, b1, 48)
+      QCNN_PAIR(11, 27, 24, a2, 0)
+      QCNN_PAIR(12, 28, 25, a2, 16)
+      QCNN_PAIR(13, 29, 26, a2, 32)
+      QCNN_PAIR(14, 30, 27, a2, 48)
+      QCNN_PAIR(15, 31, 28, b2, 0)
+      QCNN_PAIR(16, 24, 29, b2, 16)
+      QCNN_PAIR(17, 25, 30, b2, 32)
+      QCNN_PAIR(18, 26, 31, b2, 48)
       QCNN_ADD(19, 27)
       QCNN_ADD(20, 28)
       QCNN_ADD(21, 29)
@@ -266,6 +269,7 @@ inline void look_up_3x2(const int16_t* const* rows, const uint16_t* codes, int64
 }
 #undef QCNN_LOAD
 #undef QCNN_ADD
+#undef QCNN_PAIR
 #undef QCNN_ZERO
 #undef QCNN_SHIFTED
 #define QCNN_HAVE_3X2 1
@@ -393,16 +397,21 @@ void add(const ConvLookup& l) {
   }
 }
 
+// A row of 32 lanes of all outputs at a time, so that the factors stay in registers.
 void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
            float* sums) {
-  for (int64_t c = 0; c < outputs; ++c, tile += size, sums += size) {
-    for (int64_t i = 0; i < size; i += 8) {
-      float32x4_t x[2];
-      widen(load(tile + i), x);
-      for (int h = 0; h < 2; ++h) {
-        float* sum = sums + i + 4 * h;
-        const float32x4_t before = first ? vdupq_n_f32(0) : vld1q_f32(sum);
-        vst1q_f32(sum, fma(before, x[h], vld1q_f32(factor + i + 4 * h)));
+  for (int64_t i = 0; i < size; i += kLanes) {
+    float32x4_t f[kLanes / 4];
+    for (int r = 0; r < kLanes / 4; ++r) f[r] = vld1q_f32(factor + i + 4 * r);
+    for (int64_t at = i; at < outputs * size; at += size) {
+      for (int r = 0; r < kLanes / 4; r += 2) {
+        float32x4_t x[2];
+        widen(load(tile + at + 4 * r), x);
+        float* sum = sums + at + 4 * r;
+        for (int h = 0; h < 2; ++h) {
+          vst1q_f32(sum + 4 * h, first ? vmulq_f32(x[h], f[r + h])
+                                       : fma(vld1q_f32(sum + 4 * h), x[h], f[r + h]));
+        }
       }
     }
   }
