@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import models
+from . import cost_model, models
 from .calibration.images import load_calibration
 from .calibration.preprocessing import Preprocessing
 from .config import PRESETS, Config
@@ -29,6 +29,7 @@ from .graph import (
 )
 from .learning import learn_from_images, learn_without_images
 from .plan import plan_layers
+from .prediction import prediction_kernel, with_prediction
 from .report import ConversionReport
 
 FloatArray = NDArray[np.float32]
@@ -77,6 +78,7 @@ def convert(
     jobs: int | None = None,
     progress: bool | None = None,
     overwrite: bool = False,
+    predict_for: str = "auto",
 ) -> ConversionResult:
     """Convert a float network to product-quantized weights.
 
@@ -107,6 +109,8 @@ def convert(
     progress : bool, optional
         Show a progress bar on stderr; default: if that is a terminal.
     overwrite : bool, default=False
+    predict_for : str, default="auto"
+        Kernel whose times the report predicts, e.g. ``"neon"``; default: that of this machine.
 
     Returns
     -------
@@ -118,6 +122,7 @@ def convert(
     """
     started = time.perf_counter()
     settings = Config.load(config)
+    kernel = prediction_kernel(predict_for)
     for path in (output, float_output):
         if path is not None:
             check_output(path, overwrite=overwrite)
@@ -147,15 +152,20 @@ def convert(
         )
     converted = rewrite(graph, learned.constants, *_metadata(graph, source))
     order = {layer.name: i for i, layer in enumerate(layers)}
+    reports = sorted([*learned.reports, *kept], key=lambda r: order[r.name])
+    if kernel is not None:
+        reports = [with_prediction(r, layers[order[r.name]], kernel) for r in reports]
     report = ConversionReport(
         model=source.name,
         config=settings.name,
-        layers=sorted([*learned.reports, *kept], key=lambda r: order[r.name]),
+        layers=reports,
         float_bytes=len(source.data),
         quantized_bytes=len(converted),
         calibration_images=learned.images,
         seconds=time.perf_counter() - started,
         notes=learned.notes,
+        predicted_kernel=kernel or "",
+        predicted_on=cost_model.origin(kernel) if kernel else "",
     )
     result = ConversionResult(converted, source.data, report)
     _write_both([(output, converted), (float_output, source.data)], overwrite)

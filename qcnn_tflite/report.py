@@ -107,6 +107,9 @@ class LayerReport:
     choice : str
         What was chosen on the held-out images, e.g. the damping.
     seconds : float
+    predicted_ms : float or None
+        Of one inference on one thread, by the cost model of the report's `predicted_kernel`; None
+        for a float layer.
     """
 
     name: str
@@ -124,6 +127,7 @@ class LayerReport:
     error: float | None = None
     choice: str = ""
     seconds: float = 0.0
+    predicted_ms: float | None = None
 
     @property
     def theoretical_speedup(self) -> float:
@@ -147,6 +151,8 @@ class ConversionReport:
     seconds : float
     notes : list of str
         Sentences for the user.
+    predicted_kernel, predicted_on : str
+        Kernel of the predicted times, and the machine of its cost model; empty without.
     """
 
     model: str
@@ -157,6 +163,8 @@ class ConversionReport:
     calibration_images: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    predicted_kernel: str = ""
+    predicted_on: str = ""
 
     @property
     def compression(self) -> float:
@@ -170,6 +178,12 @@ class ConversionReport:
         return sum(layer.ops_before for layer in self.layers) / after if after else 1.0
 
     @property
+    def predicted_ms(self) -> float | None:
+        """Of all quantized layers that have a prediction; None if there is none."""
+        times = [layer.predicted_ms for layer in self.layers if layer.predicted_ms is not None]
+        return sum(times) if times else None
+
+    @property
     def quantized_layers(self) -> list[LayerReport]:
         return [layer for layer in self.layers if layer.fate == "quantized"]
 
@@ -180,6 +194,7 @@ class ConversionReport:
             entry["theoretical_speedup"] = layer.theoretical_speedup
         result["compression"] = self.compression
         result["theoretical_speedup"] = self.theoretical_speedup
+        result["predicted_ms"] = self.predicted_ms
         return result
 
     def to_json(self) -> str:
@@ -197,12 +212,13 @@ class ConversionReport:
             "to",
             "ratio",
             "ops",
+            "ms",
             "error",
             "fate",
         ]
         rows = [_layer_row(layer) for layer in self.layers]
         lines = [f"{self.model}, configuration {self.config}", ""]
-        lines += text_table(head, rows, right=range(3, 11))
+        lines += text_table(head, rows, right=range(3, 12))
         images = (
             f"{self.calibration_images:,} calibration images"
             if self.calibration_images
@@ -216,6 +232,11 @@ class ConversionReport:
             f"file: {sizes}, {self.compression:.2f}x smaller",
             f"theoretical speed-up of these layers: {self.theoretical_speedup:.2f}x",
         ]
+        if self.predicted_ms is not None:
+            lines.append(
+                f"predicted time of the quantized layers: {self.predicted_ms:.3f} ms, one thread, "
+                f"kernel {self.predicted_kernel} (cost model of {self.predicted_on})"
+            )
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 
@@ -241,6 +262,7 @@ def _layer_row(layer: LayerReport) -> list[str]:
         f"{layer.bytes_after / 1024:,.1f}",
         f"{ratio:.2f}x",
         f"{layer.theoretical_speedup:.2f}x",
+        "-" if layer.predicted_ms is None else f"{layer.predicted_ms:.3f}",
         "-" if layer.error is None else f"{layer.error:.4f}",
         fate,
     ]

@@ -49,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="equal seeds give equal files; default: 0"
     )
     parser.add_argument("--jobs", type=options.positive_int, metavar="N", help="default: all cores")
+    parser.add_argument(
+        "--predict-for",
+        default="auto",
+        metavar="KERNEL",
+        help="kernel whose times the report predicts, e.g. neon; default: that of this machine",
+    )
     options.add_force(parser)
 
 
@@ -76,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         jobs=args.jobs,
         overwrite=args.force,
+        predict_for=args.predict_for,
         **extra,
     )
     if args.report is not None:

@@ -1,0 +1,265 @@
+"""How the fast convolution cuts a layer up, as custom_ops/core/qconv.cc and conv_geometry.cc do.
+
+Only counts are of interest here, for one thread: what the cost model multiplies its coefficients
+with. Names are those of the C++ files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+LANES = 32
+MAX_TAPS = 6
+MAX_LANE_SPAN, MAX_ROW_SPAN = 16, 12
+CHUNK_WEIGHT = 210
+
+
+@dataclass(frozen=True)
+class ConvLayerShape:
+    """A convolution.
+
+    Attributes
+    ----------
+    in_size, out_size, kernel, stride, dilation : tuple of int
+        Height and width.
+    in_channels, out_channels : int
+        Of all groups.
+    groups : int
+    """
+
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    in_channels: int
+    out_channels: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a plan depends on besides the layer.
+
+    Attributes
+    ----------
+    l1, l2 : int
+        Bytes of cache of a thread.
+    window : tuple of int
+        Output rows that the kernel handles at a time, for 1 to 6 kernel columns.
+    """
+
+    l1: int
+    l2: int
+    window: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Grid:
+    ny: int
+    nx: int
+    row_step: int
+    lane_step: int
+
+    @property
+    def row_span(self) -> int:
+        return (self.ny - 1) * self.row_step
+
+    @property
+    def lane_span(self) -> int:
+        return (self.nx - 1) * self.lane_step
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Subspaces of a chunk in one grid, in blocks."""
+
+    grid: _Grid
+    planes: int
+    window: int
+    blocks: int
+
+    @property
+    def passes(self) -> int:
+        return self.blocks * -(-self.grid.nx // MAX_TAPS)
+
+
+def _axis(kernel: int, stride: int, dilation: int, max_span: int) -> Iterator[tuple[int, int]]:
+    """(taps, step) of each phase of an axis."""
+    common = math.gcd(stride, dilation)
+    period, step = stride // common, dilation // common
+    for k in range(min(kernel, period)):
+        count = -(-(kernel - k) // period)
+        at_once = min(count, max_span // step + 1)
+        for i in range(0, count, at_once):
+            yield min(at_once, count - i), step
+
+
+def _chunks(grids: list[_Grid], M: int, K: int, d: int, target: Target) -> list[list[_Part]]:
+    limit = CHUNK_WEIGHT / math.sqrt(d)
+    fit_rows = target.l1 // (K * LANES * 2)
+
+    def part(grid: _Grid, planes: int) -> _Part:
+        most = target.window[min(grid.nx, MAX_TAPS) - 1]
+        window = max(1, min(fit_rows - grid.row_span, most))
+        fit = max(1, fit_rows // (window + grid.row_span))
+        return _Part(grid, planes, window, -(-planes // fit))
+
+    taps = sum(grid.ny * grid.nx for grid in grids)
+    at_once = int(limit / taps)
+    if at_once >= 1:
+        count = -(-M // at_once)
+        sizes = [M * (i + 1) // count - M * i // count for i in range(count)]
+        return [[part(grid, size) for grid in grids] for size in sizes]
+    runs: list[list[_Grid]] = [[]]
+    total = 0
+    for grid in grids:
+        more = grid.ny * grid.nx
+        if runs[-1] and total + more > limit:
+            runs.append([])
+            total = 0
+        runs[-1].append(grid)
+        total += more
+    return [[part(grid, 1) for grid in run] for run in runs] * M
+
+
+def _cover(
+    out_h: int,
+    out_w: int,
+    lane_span: int,
+    row_span: int,
+    max_rows: int,
+    cost: Callable[[int], float],
+) -> list[int]:
+    """Rows of every column."""
+    best: tuple[float, int, int, int] | None = None
+    most = min(out_w, (out_w + LANES - lane_span - 1) // (LANES - lane_span) + 8)
+    for segments in range(1, most + 1):
+        width = -(-out_w // segments)
+        if width + lane_span > LANES:
+            continue
+        beside = LANES // (width + lane_span)
+        needed = -(-out_w // width)
+        for runs in range(-(-out_h // max_rows), out_h + 1):
+            rows = -(-out_h // runs)
+            strips = needed * -(-out_h // rows)
+            total = -(-strips // beside) * cost(rows)
+            if best is None or total < best[0]:
+                best = total, needed, runs, beside
+    assert best is not None
+    _, segments, runs, _ = best
+    width, rows = -(-out_w // segments), -(-out_h // runs)
+    beside = LANES // (width + lane_span)
+    heights = [min(rows, out_h - y) for y in range(0, out_h, rows) for _ in range(0, out_w, width)]
+    return [max(heights[i : i + beside]) for i in range(0, len(heights), beside)]
+
+
+@lru_cache(maxsize=1024)
+def conv_counts(shape: ConvLayerShape, K: int, d: int, target: Target) -> dict[str, float]:
+    """What one image costs, by the names of the coefficients in ``cost_model.json``.
+
+    Parameters
+    ----------
+    shape : ConvLayerShape
+    K, d : int
+    target : Target
+
+    Returns
+    -------
+    dict of str to float
+        entry: table entries of 32 lanes; entry_pair: times the pairs of products of each; lookup:
+        lookups of 32 lanes; code: codes that are read for them; pass and column: accumulators that
+        are loaded and stored, and kernel columns that are shifted, by output and row; quantize,
+        finish, flush, energy: values; patch: energies that are summed up; build: calls; layer: 1.
+    """
+    channels, outputs = shape.in_channels // shape.groups, shape.out_channels // shape.groups
+    M, pairs = -(-channels // d), (d + 1) // 2
+    out_h, out_w = shape.out_size
+    pointwise = (
+        shape.kernel == (1, 1) and shape.stride == (1, 1) and shape.in_size == shape.out_size
+    )
+    if pointwise:
+        out_h, out_w = -(-out_h * out_w // LANES), LANES
+    grids = [
+        _Grid(ny, nx, row_step, lane_step)
+        for ny, row_step in _axis(shape.kernel[0], shape.stride[0], shape.dilation[0], MAX_ROW_SPAN)
+        for nx, lane_step in _axis(
+            shape.kernel[1], shape.stride[1], shape.dilation[1], MAX_LANE_SPAN
+        )
+    ]
+    chunks = _chunks(grids, M, K, d, target)
+    columns, at_once = _plan(chunks, grids, (out_h, out_w), outputs, K, pairs, target)
+
+    parts = [part for chunk in chunks for part in chunk]
+    sizes = [min(at_once, outputs - c) for c in range(0, outputs, at_once)]
+    counts = dict.fromkeys(
+        ("entry", "entry_pair", "lookup", "code", "pass", "column", "quantize", "build"), 0.0
+    )
+    for rows in columns:
+        for part in parts:
+            grid, taps = part.grid, part.grid.ny * part.grid.nx
+            table_rows, windows = rows + grid.row_span, -(-rows // part.window)
+            blocks = len(sizes)
+            counts["entry"] += blocks * table_rows * part.planes * K
+            counts["entry_pair"] += blocks * table_rows * part.planes * K * pairs
+            counts["lookup"] += outputs * rows * part.planes * taps
+            counts["code"] += outputs * windows * part.planes * taps
+            counts["pass"] += outputs * rows * part.passes
+            counts["column"] += outputs * rows * part.blocks * grid.nx
+            counts["quantize"] += blocks * table_rows * LANES * part.planes * d
+            counts["build"] += blocks * windows * part.planes
+    positions = sum(columns) * LANES * outputs
+    counts["finish"] = positions
+    counts["flush"] = positions * (len(chunks) - 1)
+    counts = {name: value * shape.groups for name, value in counts.items()}
+    in_h, in_w = shape.in_size
+    sums = in_h * out_w * shape.kernel[1] + out_h * out_w * shape.kernel[0]
+    counts["energy"] = in_h * in_w * shape.in_channels
+    counts["patch"] = 0 if pointwise else len(chunks) * shape.groups * sums
+    counts["layer"] = 1
+    return counts
+
+
+def _plan(
+    chunks: list[list[_Part]],
+    grids: list[_Grid],
+    out_size: tuple[int, int],
+    outputs: int,
+    K: int,
+    pairs: int,
+    target: Target,
+) -> tuple[list[int], int]:
+    """Rows of every column, and outputs that are handled at a time: LookupConv::plan_items()."""
+    lane_span = max(grid.lane_span for grid in grids)
+    row_span = max(grid.row_span for grid in grids)
+    table_row = output_row = 0.0
+    for part in (part for chunk in chunks for part in chunk):
+        table_row += part.planes * K * (1 + 0.8 * pairs)
+        output_row += part.planes * part.grid.ny * part.grid.nx * 0.55
+        output_row += part.passes * 1.5 + part.blocks * 0.6 * part.grid.nx
+    output_row += 4 * len(chunks)
+    planes = max(-(-part.planes // part.blocks) for chunk in chunks for part in chunk)
+    x_planes = max(part.planes for chunk in chunks for part in chunk)
+    ring = max(part.window + part.grid.row_span for chunk in chunks for part in chunk)
+    tile_bytes = LANES * (6 if len(chunks) > 1 else 2)
+    row_bytes = x_planes * pairs * LANES * 4
+    room = target.l2 * 3 // 4 - ring * planes * K * LANES * 2
+    best, chosen = math.inf, ([out_size[0]], outputs)
+    parts = 1
+    while parts <= outputs:
+        each = min(outputs, (-(-outputs // parts) + 15) // 16 * 16)
+        rows = max(1, (room - row_span * row_bytes) // (row_bytes + each * tile_bytes))
+        blocks = -(-outputs // each)
+
+        def cost(rows: int, each: int = each) -> float:
+            return rows * output_row * each + (rows + row_span) * table_row
+
+        columns = _cover(*out_size, lane_span, row_span, rows, cost)
+        total = blocks * sum(map(cost, columns))
+        if total < best * 0.98:
+            best, chosen = total, (columns, each)
+        parts *= 2
+    return chosen

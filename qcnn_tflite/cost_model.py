@@ -1,0 +1,170 @@
+"""Predicts the time of a product-quantized layer.
+
+A kernel's time is a sum of counts (tables built, lookups, values quantized and finished; see
+`conv_counts` and `fc_counts`) times coefficients in nanoseconds, one thread. ``cost_model.json``
+holds them with their origin; ``benchmarks/fit_cost_model.py`` fits them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from .cost_geometry import ConvLayerShape, Target, conv_counts
+from .errors import ConfigError
+
+__all__ = [
+    "ConvLayerShape",
+    "FcLayerShape",
+    "Target",
+    "conv_counts",
+    "fc_counts",
+    "kernel_names",
+    "predict_ms",
+]
+
+PATH = Path(__file__).with_name("cost_model.json")
+# From so many rows on a fully-connected layer runs as a 1x1 convolution (core/qfc.cc).
+CONV_ROWS = 8
+FC_BLOCK = 256
+
+
+@dataclass(frozen=True)
+class FcLayerShape:
+    """A fully-connected layer.
+
+    Attributes
+    ----------
+    rows : int
+        Of the input: its batch, or the tokens of a sequence.
+    in_channels, out_channels : int
+    """
+
+    rows: int
+    in_channels: int
+    out_channels: int
+
+
+def predict_ms(
+    shape: ConvLayerShape | FcLayerShape, K: int, d: int, kernel: str, *, batch: int = 1
+) -> float:
+    """Milliseconds of one inference of a layer on one thread.
+
+    Parameters
+    ----------
+    shape : ConvLayerShape or FcLayerShape
+    K, d : int
+        Codewords in a codebook, and length of a codeword; subspaces follow from it.
+    kernel : str
+        One of `kernel_names`.
+    batch : int
+        Images of a convolution.
+
+    Returns
+    -------
+    float
+        On the machine that `origin` names.
+
+    Raises
+    ------
+    ConfigError
+        If there are no coefficients for the kernel.
+    """
+    model = kernel_model(kernel)
+    target = kernel_target(model)
+    if isinstance(shape, FcLayerShape):
+        if shape.rows < CONV_ROWS:
+            counts = fc_counts(shape, K, d, target)
+            return _total(model["fc"], counts) * shape.rows * 1e-6
+        size = (1, shape.rows)
+        shape = ConvLayerShape(size, size, shape.in_channels, shape.out_channels)
+    return _total(model["conv"], conv_counts(shape, K, d, target)) * batch * 1e-6
+
+
+def fc_counts(shape: FcLayerShape, K: int, d: int, target: Target) -> dict[str, float]:
+    """What one row costs, by the names of the coefficients in ``cost_model.json``.
+
+    Parameters
+    ----------
+    shape : FcLayerShape
+    K, d : int
+    target : Target
+
+    Returns
+    -------
+    dict of str to float
+        entry: table entries; entry_pair: times the pairs of products of each; table: tables;
+        lookup_16 to lookup_256: lookups by the size of the table; far: bytes of codes where they
+        do not fit into the L2 cache; quantize and finish: values; layer: 1.
+    """
+    M = -(-shape.in_channels // d)
+    while 1 < K * K <= 16 and M > 1:  # two subspaces become one
+        M, K, d = -(-M // 2), K * K, 2 * d
+    entries = 16
+    while entries < K:
+        entries *= 2
+    lookups = -(-shape.out_channels // FC_BLOCK) * FC_BLOCK * M
+    size = lookups * {16: 0.5, 32: 2 / 3}.get(entries, 1)
+    counts = {
+        "entry": float(M * entries),
+        "entry_pair": float(M * entries * ((d + 1) // 2)),
+        "table": M,
+        f"lookup_{entries}": lookups,
+        "far": max(0.0, size - target.l2),
+        "quantize": shape.in_channels,
+        "finish": shape.out_channels,
+        "layer": 1,
+    }
+    return counts
+
+
+def kernel_names() -> list[str]:
+    """Kernels with coefficients."""
+    return list(_document()["kernels"])
+
+
+def kernel_model(kernel: str) -> Mapping[str, Any]:
+    """Coefficients of a kernel and their origin, as ``cost_model.json`` has them.
+
+    Raises
+    ------
+    ConfigError
+        If there are none.
+    """
+    kernels: Mapping[str, Mapping[str, Any]] = _document()["kernels"]
+    if kernel not in kernels:
+        raise ConfigError(
+            f"there is no cost model of the kernel {kernel!r}; "
+            f"there is one of {', '.join(kernels) or 'none'}"
+        )
+    return kernels[kernel]
+
+
+def kernel_target(model: Mapping[str, Any]) -> Target:
+    """What plans of a kernel depend on."""
+    return Target(model["l1"], model["l2"], tuple(model["window"]))
+
+
+def origin(kernel: str) -> str:
+    """Where a kernel's coefficients come from, for people: the machine and the date."""
+    model = kernel_model(kernel)
+    return f"{model['machine']}, {model['date'][:10]}"
+
+
+def reload() -> None:
+    """Read ``cost_model.json`` again."""
+    _document.cache_clear()
+
+
+def _total(coefficients: Mapping[str, float], counts: Mapping[str, float]) -> float:
+    return sum(coefficients.get(name, 0.0) * count for name, count in counts.items())
+
+
+@cache
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
+    return document
