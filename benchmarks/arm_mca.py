@@ -28,6 +28,7 @@ TARGET = "aarch64-linux-gnu"
 CORES = {
     "cortex-a55": (32 << 10, 128 << 10),
     "cortex-a76": (64 << 10, 256 << 10),
+    "neoverse-n1": (64 << 10, 256 << 10),  # A76 in servers; with a model of its own
     "neoverse-n2": (64 << 10, 512 << 10),
     "apple-m1": (64 << 10, 1 << 20),
 }

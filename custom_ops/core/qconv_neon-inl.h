@@ -139,12 +139,17 @@ inline void list_rows(const ConvLookup& l, int first_row, int first_plane, int p
 
 #if defined(__aarch64__) && defined(__GNUC__) && !defined(QCNN_NO_ASM)
 // look_up() and combine() for three kernel columns beside each other and two rows: every 3x3
-// convolution. What compilers make of it has the additions behind all the loads of a step, pairs of
-// loads (LDP) that are slow on small cores, and spilt registers: by llvm-mca 16 to 45 % (GCC 12) or
-// 8 to 27 % (clang 22) more cycles than loads take on the larger cores, and up to three times as
-// many on Cortex-A55, which issues in order. Here each addition is followed by the load five places
-// ahead, across steps.
-#define QCNN_LOAD(q, at, offset) "ldr q" #q ", [%[" #at "], #" #offset "]\n"
+// convolution. Each addition is followed by the load five places ahead, across steps. Cycles of a
+// step by llvm-mca 22 (benchmarks/arm_mca.py), of which loads alone take 28, 27, 14, 9 and 14:
+//
+//                     Cortex-A55   Cortex-A76   Neoverse N1   Neoverse N2   Apple M1
+//   this                  34           27            21            13          14
+//   clang 22 makes        91           31            30            18          12
+//   GCC 12 makes          65           41            44            23          21
+//
+// LDUR rather than LDR: LLVM's model of Neoverse N1 takes LDR of a vector for two operations. No
+// pairs of loads (LDP): slow on small cores.
+#define QCNN_LOAD(q, at, offset) "ldur q" #q ", [%[" #at "], #" #offset "]\n"
 #define QCNN_ADD(sum, q) QCNN_PLUS " v" #sum ".8h, v" #sum ".8h, v" #q ".8h\n"
 #define QCNN_PAIR(sum, q, to, at, offset) QCNN_ADD(sum, q) QCNN_LOAD(to, at, offset)
 #define QCNN_ZERO(sum) "movi v" #sum ".2d, #0\n"
