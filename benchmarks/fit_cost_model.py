@@ -29,7 +29,7 @@ from qcnn_tflite.result_document import now
 
 LayerShape = ConvLayerShape | FcLayerShape
 NETWORKS = {"alexnet": networks.ALEXNET, "cnn_s": networks.CNN_S, "vgg16": networks.VGG16}
-_MIN_SECONDS = 0.12
+_MIN_SECONDS = 0.06
 _ROUNDS = 4
 
 # As qcnn_bench --layer takes them.
@@ -63,6 +63,8 @@ TRAINING = (
             "56,56,64,128,1,1,0,1,64,2", "14,14,512,512,1,1,0,1,256,2",
             "7,7,1024,1024,1,1,0,1,128,4", "28,28,128,128,3,2,1,1,128,8",
             "56,56,64,128,3,2,1,1,128,8",
+            "224,224,32,64,3,1,1,1,128,6", "224,224,16,32,3,1,1,1,128,8",
+            "150,150,64,64,3,1,1,1,128,6", "224,224,64,32,3,1,1,1,128,8",
         )
     ),
     # ROWS, C_IN, C_OUT, K, D
@@ -84,12 +86,12 @@ TRAINING = (
 # Coefficients that may be fitted, the least necessary last.
 _CONV = (
     "entry", "entry_pair", "lookup", "code", "pass", "column", "quantize", "finish", "flush",
-    "energy", "patch", "build", "layer",
+    "energy", "patch", "far", "build", "layer",
 )  # fmt: skip
 _LOOKUPS = tuple(f"lookup_{entries}" for entries in (16, 32, 64, 128, 256))
 _FC = ("entry", "entry_pair", "table", *_LOOKUPS, "far", "quantize", "finish", "layer")
 # Output rows at a time for 1 to 6 kernel columns: `window` of core/qconv_*.
-_WINDOWS = {
+WINDOWS = {
     "avx512_vnni": (4, 4, 4, 4, 2, 2),
     "avx512": (4, 4, 4, 4, 2, 2),
     "avx2": (4, 4, 4, 4, 4, 4),
@@ -148,6 +150,8 @@ def training_layers() -> dict[str, tuple[LayerShape, int, int]]:
 def measure(program: Path, kernel: str, layers: Iterable[str]) -> dict[str, float]:
     """Nanoseconds of layers on a kernel, the fastest iteration of several rounds.
 
+    Of the thread's own time: what other processes take of the processor does not count.
+
     Parameters
     ----------
     program : Path
@@ -171,7 +175,7 @@ def measure(program: Path, kernel: str, layers: Iterable[str]) -> dict[str, floa
         )  # fmt: skip
         for run in json.loads(done.stdout)["benchmarks"]:
             name = run["name"].rpartition(f"/{kernel}/")[0]
-            fastest[name] = min(run["min_ns"], fastest.get(name, float("inf")))
+            fastest[name] = min(run["cpu_ns"], fastest.get(name, float("inf")))
     missing = [name for name in names if name not in fastest]
     if missing:
         raise SystemExit(f"{program} did not measure {kernel} on {', '.join(missing)}")
@@ -211,7 +215,7 @@ def fit_kernel(
         "source": f"least squares on {len(times_ns)} layers, benchmarks/fit_cost_model.py",
         "l1": caches[0],
         "l2": caches[1],
-        "window": list(_WINDOWS[kernel]),
+        "window": list(WINDOWS[kernel]),
     }
     target = cost_model.kernel_target(model)
     for part, kind, names in (("conv", ConvLayerShape, _CONV), ("fc", FcLayerShape, _FC)):
@@ -287,18 +291,19 @@ def main() -> int:
         times = measure(args.program, kernel, [*trained, *network_layers()])
         if not args.compare:
             chosen = {name: times[name] for name in trained}
-            _store(kernel, fit_kernel(kernel, chosen, _cache_sizes()))
+            store(kernel, fit_kernel(kernel, chosen, _cache_sizes()))
         lines += comparison(kernel, times)
     print("\n".join(lines))
     return 0
 
 
-def _store(kernel: str, model: Mapping[str, Any]) -> None:
+def store(kernel: str, model: Mapping[str, Any]) -> None:
+    """Put an entry into ``cost_model.json``, in place of the kernel's old one."""
     document = {"format": 1, "unit": "ns", "kernels": {}}
     if cost_model.PATH.exists():
         document = json.loads(cost_model.PATH.read_text(encoding="utf-8"))
     kernels = {**document["kernels"], kernel: model}
-    order = [name for name in _WINDOWS if name in kernels]
+    order = [name for name in WINDOWS if name in kernels]
     document["kernels"] = {name: kernels[name] for name in order}
     cost_model.PATH.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     cost_model.reload()

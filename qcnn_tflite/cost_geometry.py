@@ -173,7 +173,8 @@ def conv_counts(shape: ConvLayerShape, K: int, d: int, target: Target) -> dict[s
         entry: table entries of 32 lanes; entry_pair: times the pairs of products of each; lookup:
         lookups of 32 lanes; code: codes that are read for them; pass and column: accumulators that
         are loaded and stored, and kernel columns that are shifted, by output and row; quantize,
-        finish, flush, energy: values; patch: energies that are summed up; build: calls; layer: 1.
+        finish, flush, energy: values; patch: energies that are summed up; far: bytes of input
+        and output beyond the L2 cache; build: calls; layer: 1.
     """
     channels, outputs = shape.in_channels // shape.groups, shape.out_channels // shape.groups
     M, pairs = -(-channels // d), (d + 1) // 2
@@ -219,6 +220,8 @@ def conv_counts(shape: ConvLayerShape, K: int, d: int, target: Target) -> dict[s
     sums = in_h * out_w * shape.kernel[1] + out_h * out_w * shape.kernel[0]
     counts["energy"] = in_h * in_w * shape.in_channels
     counts["patch"] = 0 if pointwise else len(chunks) * shape.groups * sums
+    values = in_h * in_w * shape.in_channels + math.prod(shape.out_size) * shape.out_channels
+    counts["far"] = max(0, 4 * values - target.l2)
     counts["layer"] = 1
     return counts
 

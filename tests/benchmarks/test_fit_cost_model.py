@@ -64,7 +64,7 @@ def test_measuring_takes_the_fastest_of_all_rounds(tmp_path):
         f"echo run >> {tmp_path}/runs\n"
         f"fast=$((100 - $(wc -l < {tmp_path}/runs)))\n"
         'echo "{\\"benchmarks\\": [{\\"name\\": \\"alexnet/fc8/avx2/manual_time\\",'
-        ' \\"min_ns\\": $fast}]}"\n',
+        ' \\"cpu_ns\\": $fast}]}"\n',
         encoding="utf-8",
     )
     program.chmod(0o755)
@@ -80,7 +80,7 @@ def test_a_kernel_is_stored_beside_the_others(tmp_path, monkeypatch):
     model = fit_cost_model.fit_kernel("avx2", times, (48 << 10, 1 << 20))
     try:
         for kernel in ("neon", "avx2", "avx512"):
-            fit_cost_model._store(kernel, model)
+            fit_cost_model.store(kernel, model)
         assert cost_model.kernel_names() == ["avx512", "avx2", "neon"]
         assert json.loads(cost_model.PATH.read_text())["kernels"]["avx2"] == model
     finally:
