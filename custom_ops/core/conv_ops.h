@@ -53,8 +53,10 @@ struct ConvFinish {
 };
 
 struct ConvOps {
-  // out[p] = sum of squares of input[p * stride] to input[p * stride + width - 1], 0 <= p < pixels.
-  void (*energy)(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out);
+  // squares[p], sums[p] = sum of squares, sum of input[p * stride] to input[p * stride + width -
+  // 1], 0 <= p < pixels.
+  void (*moments)(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+                  float* sums);
 
   // out[j / 2][lane][j % 2] = round(pixels[lane][first + j] * scale[lane]) for 0 <= j < width, 0
   // for j = width if width is odd. pixels, scale: [32]. Results are inside int16, or (after NaN) of

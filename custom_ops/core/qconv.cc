@@ -39,6 +39,7 @@ struct ChunkGrid {
 struct Chunk {
   int64_t m0 = 0, m1 = 0;
   std::vector<ChunkGrid> grids;
+  std::vector<int64_t> kernel_rows;  // of its grids
   ChunkBound bound;
 };
 
@@ -78,7 +79,7 @@ class LookupConv final : public ConvLayer {
     float* sums;     // the same, where there is more than one chunk
     int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
     int16_t* x;      // [table rows][planes][pairs][32][2]
-    float* patches;  // [in_h + 1][out_w]
+    float* patches;  // [2][in_h + 4][out_w]
     float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
     float* factor;   // [rows][32]: of the present chunk's sums
   };
@@ -88,8 +89,11 @@ class LookupConv final : public ConvLayer {
   void pack_words(const Codes& codes);
   void pack_codes(const Codes& codes);
   void plan_items(int threads);
-  void measure_energy(const float* image, int64_t y0, int64_t y1);
-  void choose_scale(int64_t group, size_t i, Worker* worker);
+  void measure(const float* image, int64_t y0, int64_t y1);
+  void sum_columns(const float* pixels, float* out) const;
+  void sum_rows(const std::vector<int64_t>& kernel_rows, const float* rows, int64_t y,
+                float* out) const;
+  void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
   void set_scales(const Item& item, size_t i, Worker* worker);
   void fill_tile(const Item& item, size_t i, const float* image, Worker* worker);
@@ -117,9 +121,11 @@ class LookupConv final : public ConvLayer {
   std::shared_ptr<ThreadPool> pool_;
   std::vector<Column> columns_;
   std::vector<Item> items_;
-  int64_t positions_ = 0;           // of an image, where pointwise
-  int64_t ring_rows_ = 0;           // table rows that a window reads
-  AlignedArray<float> energy_;      // [groups * chunk_count_][in_h * in_w]
+  int64_t positions_ = 0;  // of an image, where pointwise
+  int64_t ring_rows_ = 0;  // table rows that a window reads
+  // Of the pixels' channels in a chunk, [groups * chunk_count_][2][in_h * in_w]: sums of squares,
+  // sums.
+  AlignedArray<float> moments_;
   std::vector<TableScale> scales_;  // [groups * chunk_count_]
   AlignedArray<unsigned char> scratch_;
   std::vector<Worker> workers_;
@@ -151,9 +157,11 @@ LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& 
 }
 
 void LookupConv::make_chunks() {
-  const double limit = kChunkWeight / std::sqrt(static_cast<double>(d_));
-  double taps = 0;
-  for (const TapGrid& grid : grids_) taps += grid.ny * grid.nx;
+  const double limit = kConvChunkWeight / std::sqrt(static_cast<double>(d_));
+  const double taps = static_cast<double>(shape_.kernel_h * shape_.kernel_w);
+  // Grids of the same kernel rows follow each other.
+  size_t beside = 1;
+  while (beside < grids_.size() && grids_[beside].first_ky == grids_[0].first_ky) ++beside;
   std::vector<Chunk> chunks;
   const auto add = [&](int64_t m0, int64_t m1, size_t first, size_t last) {
     Chunk chunk;
@@ -186,8 +194,15 @@ void LookupConv::make_chunks() {
       }
       chunk.grids.push_back(part);
     }
+    for (size_t i = first; i < last; i += beside) {
+      for (int y = 0; y < grids_[i].ny; ++y) {
+        chunk.kernel_rows.push_back(grids_[i].first_ky + y * grids_[i].ky_step);
+      }
+    }
     const int64_t width = std::min(m1 * d_, channels_) - m0 * d_;
-    chunk.bound.half_patch = 0.5 * std::sqrt(static_cast<double>(width) * taps);
+    chunk.bound.inputs = static_cast<double>(width * shape_.kernel_w) *
+                         static_cast<double>(chunk.kernel_rows.size());
+    chunk.bound.whole = true;
     chunks.push_back(chunk);
   };
   const int64_t at_once = static_cast<int64_t>(limit / taps);
@@ -198,11 +213,12 @@ void LookupConv::make_chunks() {
       add(M_ * i / count, M_ * (i + 1) / count, 0, grids_.size());
     }
   } else {
+    // Chunks of whole kernel rows.
     for (int64_t m = 0; m < M_; ++m) {
       size_t first = 0;
       double sum = 0;
-      for (size_t i = 0; i < grids_.size(); ++i) {
-        const double more = grids_[i].ny * grids_[i].nx;
+      for (size_t i = 0; i < grids_.size(); i += beside) {
+        const double more = static_cast<double>(grids_[i].ny * shape_.kernel_w);
         if (i > first && sum + more > limit) {
           add(m, m + 1, first, i);
           first = i;
@@ -266,20 +282,27 @@ void LookupConv::pack_codes(const Codes& codes) {
   const int64_t taps = shape_.kernel_h * shape_.kernel_w;
   codes_.resize(shape_.groups * M_ * outputs_ * taps);
   group_codes_ = M_ * outputs_ * taps;
-  // Squared norms of the int16 codewords.
-  std::vector<double> squares(static_cast<size_t>(codebook_count_ * K_));
-  for (size_t i = 0; i < squares.size(); ++i) {
-    const int16_t* word = words_.data() + static_cast<int64_t>(i) * 2 * pairs_;
-    for (int64_t j = 0; j < 2 * pairs_; ++j) {
-      squares[i] += static_cast<double>(word[j]) * static_cast<double>(word[j]);
+  // Sums of squares and sums of the int16 codewords, in the last subspace of the channels that
+  // exist.
+  std::vector<double> squares(static_cast<size_t>(2 * codebook_count_ * K_)), sums(squares.size());
+  const int64_t last_width = channels_ - (M_ - 1) * d_;
+  for (int64_t i = 0; i < codebook_count_ * K_; ++i) {
+    const int16_t* word = words_.data() + i * 2 * pairs_;
+    for (int64_t j = 0; j < d_; ++j) {
+      const double value = static_cast<double>(word[j]);
+      for (int64_t part = 0; part < (j < last_width ? 2 : 1); ++part) {
+        squares[static_cast<size_t>(2 * i + part)] += value * value;
+        sums[static_cast<size_t>(2 * i + part)] += value;
+      }
     }
   }
-  std::vector<double> norms(static_cast<size_t>(outputs_));
+  std::vector<double> norms(static_cast<size_t>(outputs_)), totals(norms.size());
   int64_t at = 0;
   for (int64_t g = 0; g < shape_.groups; ++g) {
     for (size_t i = 0; i < chunk_count_; ++i) {
       Chunk& part = chunk(g, i);
       std::fill(norms.begin(), norms.end(), 0.0);
+      std::fill(totals.begin(), totals.end(), 0.0);
       for (ChunkGrid& chunk_grid : part.grids) {
         const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
         for (Block& block : chunk_grid.blocks) {
@@ -298,7 +321,10 @@ void LookupConv::pack_codes(const Codes& codes) {
                     const int64_t kx = grid.first_kx + x * grid.kx_step;
                     const uint8_t code = from[ky * shape_.kernel_w + kx];
                     codes_[at++] = static_cast<uint16_t>(code * 8);
-                    norms[static_cast<size_t>(c)] += squares[static_cast<size_t>(book * K_ + code)];
+                    const auto at_word =
+                        static_cast<size_t>(2 * (book * K_ + code) + (m == M_ - 1 ? 1 : 0));
+                    norms[static_cast<size_t>(c)] += squares[at_word];
+                    totals[static_cast<size_t>(c)] += sums[at_word];
                   }
                 }
               }
@@ -306,7 +332,13 @@ void LookupConv::pack_codes(const Codes& codes) {
           }
         }
       }
-      part.bound.norm = std::sqrt(*std::max_element(norms.begin(), norms.end()));
+      for (size_t c = 0; c < norms.size(); ++c) {
+        ChunkBound& bound = part.bound;
+        bound.norm = std::max(bound.norm, std::sqrt(norms[c]));
+        const double flat = norms[c] - totals[c] * totals[c] / bound.inputs;
+        bound.flat_norm = std::max(bound.flat_norm, std::sqrt(std::max(flat, 0.0)));
+        bound.mean = std::max(bound.mean, std::abs(totals[c]) / bound.inputs);
+      }
     }
   }
   assert(at == codes_.size());
@@ -392,14 +424,14 @@ void LookupConv::plan_items(int threads) {
     }
   }
 
-  energy_.resize(shape_.groups * static_cast<int64_t>(chunk_count_) * shape_.in_h * shape_.in_w);
+  moments_.resize(static_cast<int64_t>(chunks_.size()) * 2 * shape_.in_h * shape_.in_w);
   scales_.assign(chunks_.size(), TableScale());
   const auto aligned = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
   const int64_t tile = aligned(best_outputs * rows * kLanes * 2);
   const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
   const int64_t table = aligned(ring_rows_ * planes * K_ * kLanes * 2);
   const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
-  const int64_t patches = pointwise_ ? 0 : aligned((shape_.in_h + 1) * shape_.out_w * 4);
+  const int64_t patches = pointwise_ ? 0 : aligned((2 * shape_.in_h + 6) * shape_.out_w * 4);
   const int64_t lanes = rows * kLanes * 4;
   const int64_t each = tile + sums + table + x + patches + 2 * lanes;
   scratch_.resize(each * threads);
@@ -426,68 +458,98 @@ void LookupConv::plan_items(int threads) {
 Memory LookupConv::memory() const {
   Memory memory;
   memory.packed = words_.bytes() + codes_.bytes() + (bias_.size() + scale_.size()) * sizeof(float);
-  memory.scratch = scratch_.bytes() + energy_.bytes();
+  memory.scratch = scratch_.bytes() + moments_.bytes();
   return memory;
 }
 
-void LookupConv::measure_energy(const float* image, int64_t y0, int64_t y1) {
+// Moments of rows y0 to y1 - 1.
+void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
   const int64_t size = shape_.in_h * shape_.in_w;
   const int64_t first = y0 * shape_.in_w;
   const int64_t last = std::min(y1 * shape_.in_w, pointwise_ ? positions_ : size);
   if (last <= first) return;
-  for (int64_t g = 0; g < shape_.groups; ++g) {
-    for (size_t i = 0; i < chunk_count_; ++i) {
-      const Chunk& part = chunk(g, i);
-      const int64_t from = part.m0 * d_;
-      const int64_t width = std::min(part.m1 * d_, channels_) - from;
-      ops_.energy(image + first * shape_.in_channels + g * channels_ + from, last - first,
-                  shape_.in_channels, width,
-                  energy_.data() +
-                      (g * static_cast<int64_t>(chunk_count_) + static_cast<int64_t>(i)) * size +
-                      first);
-    }
+  for (size_t i = 0; i < chunks_.size(); ++i) {
+    const int64_t g = static_cast<int64_t>(i / chunk_count_);
+    const int64_t from = chunks_[i].m0 * d_;
+    const int64_t width = std::min(chunks_[i].m1 * d_, channels_) - from;
+    float* squares = moments_.data() + static_cast<int64_t>(i) * 2 * size + first;
+    ops_.moments(image + first * shape_.in_channels + g * channels_ + from, last - first,
+                 shape_.in_channels, width, squares, squares + size);
   }
 }
 
-void LookupConv::choose_scale(int64_t g, size_t i, Worker* worker) {
+// out[y][x] = sum of pixels[y][x * stride_w + k * dilation_w - pad_left] over the kernel's columns.
+void LookupConv::sum_columns(const float* pixels, float* out) const {
   const ConvShape& s = shape_;
-  const size_t index = static_cast<size_t>(g) * chunk_count_ + i;
-  const float* energy = energy_.data() + static_cast<int64_t>(index) * s.in_h * s.in_w;
-  float* sum = worker->patches + s.in_h * s.out_w;
-  for (int64_t y = 0; y < s.in_h; ++y) {
-    float* __restrict row = worker->patches + y * s.out_w;
-    std::fill_n(row, s.out_w, 0.0f);
+  for (int64_t y = 0; y < s.in_h; ++y, pixels += s.in_w, out += s.out_w) {
+    std::fill_n(out, s.out_w, 0.0f);
     for (int64_t k = 0; k < s.kernel_w; ++k) {
       const int64_t offset = k * s.dilation_w - s.pad_left;
       const int64_t begin = offset >= 0 ? 0 : (-offset + s.stride_w - 1) / s.stride_w;
       const int64_t end =
           s.in_w - 1 < offset ? 0 : std::min(s.out_w, (s.in_w - 1 - offset) / s.stride_w + 1);
-      const float* from = energy + y * s.in_w + offset;
+      float* __restrict to = out;
+      const float* from = pixels + offset;
       if (s.stride_w == 1) {
-        for (int64_t x = begin; x < end; ++x) row[x] += from[x];
+        for (int64_t x = begin; x < end; ++x) to[x] += from[x];
       } else {
-        for (int64_t x = begin; x < end; ++x) row[x] += from[x * s.stride_w];
+        for (int64_t x = begin; x < end; ++x) to[x] += from[x * s.stride_w];
       }
     }
   }
-  float largest = 0;
-  bool finite = true;
+}
+
+// out[x] = sum of rows[y * stride_h + k * dilation_h - pad_top][x] over kernel rows k.
+void LookupConv::sum_rows(const std::vector<int64_t>& kernel_rows, const float* rows, int64_t y,
+                          float* __restrict out) const {
+  const ConvShape& s = shape_;
+  std::fill_n(out, s.out_w, 0.0f);
+  for (const int64_t k : kernel_rows) {
+    const int64_t from = y * s.stride_h + k * s.dilation_h - s.pad_top;
+    if (from < 0 || from >= s.in_h) continue;
+    const float* __restrict row = rows + from * s.out_w;
+    for (int64_t x = 0; x < s.out_w; ++x) out[x] += row[x];
+  }
+}
+
+// Scale of a chunk's tables, from the largest patch of the image.
+void LookupConv::choose_scale(size_t index, Worker* worker) {
+  const ConvShape& s = shape_;
+  const int64_t size = s.in_h * s.in_w, rows = s.in_h * s.out_w;
+  const float* moments = moments_.data() + static_cast<int64_t>(index) * 2 * size;
+  sum_columns(moments, worker->patches);
+  sum_columns(moments + size, worker->patches + rows);
+  float* squares = worker->patches + 2 * rows;
+  float* sums = squares + s.out_w;
+  // Of each output column; so that the loop has no result of its own and runs over vectors.
+  float* __restrict most_squares = sums + s.out_w;
+  float* __restrict most_flat = most_squares + s.out_w;
+  float* __restrict most_sum = most_flat + s.out_w;
+  float* __restrict bad = most_sum + s.out_w;
+  std::fill_n(most_squares, 4 * s.out_w, 0.0f);
+  const float share = static_cast<float>(1 / chunks_[index].bound.inputs);
   for (int64_t y = 0; y < s.out_h; ++y) {
-    std::fill_n(sum, s.out_w, 0.0f);
-    for (int64_t k = 0; k < s.kernel_h; ++k) {
-      const int64_t from = y * s.stride_h + k * s.dilation_h - s.pad_top;
-      if (from < 0 || from >= s.in_h) continue;
-      const float* __restrict row = worker->patches + from * s.out_w;
-      for (int64_t x = 0; x < s.out_w; ++x) sum[x] += row[x];
-    }
+    sum_rows(chunks_[index].kernel_rows, worker->patches, y, squares);
+    sum_rows(chunks_[index].kernel_rows, worker->patches + rows, y, sums);
     for (int64_t x = 0; x < s.out_w; ++x) {
-      largest = std::max(largest, sum[x]);
-      finite &= sum[x] <= std::numeric_limits<float>::max();
+      const float flat = squares[x] - sums[x] * sums[x] * share;
+      const float sum = sums[x] < 0 ? -sums[x] : sums[x];
+      most_squares[x] = most_squares[x] < squares[x] ? squares[x] : most_squares[x];
+      most_flat[x] = most_flat[x] < flat ? flat : most_flat[x];
+      most_sum[x] = most_sum[x] < sum ? sum : most_sum[x];
+      bad[x] += (squares[x] - squares[x]) + (sum - sum);  // 0, or NaN for ever
     }
   }
-  scales_[index] =
-      table_scale(finite ? static_cast<double>(largest) : std::numeric_limits<double>::infinity(),
-                  chunks_[index].bound);
+  InputBound bound;
+  bool finite = true;
+  for (int64_t x = 0; x < s.out_w; ++x) {
+    bound.squares = std::max(bound.squares, static_cast<double>(most_squares[x]));
+    bound.flat = std::max(bound.flat, static_cast<double>(most_flat[x]));
+    bound.sum = std::max(bound.sum, static_cast<double>(most_sum[x]));
+    finite &= bad[x] == 0.0f;
+  }
+  if (!finite) bound.squares = std::numeric_limits<double>::infinity();
+  scales_[index] = table_scale(bound, chunks_[index].bound);
 }
 
 // Pixels that one table row of a column reads, by lane; of the group's first channel on.
@@ -520,7 +582,10 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
     std::fill_n(worker->factor, lanes, scales_[index].factor);
     return;
   }
-  const float* energy = energy_.data() + static_cast<int64_t>(index) * shape_.in_h * shape_.in_w;
+  const int64_t size = shape_.in_h * shape_.in_w;
+  const float* squares = moments_.data() + static_cast<int64_t>(index) * 2 * size;
+  const float* sums = squares + size;
+  const ChunkBound& weights = chunks_[index].bound;
   std::fill_n(worker->scale, lanes, 0.0f);
   std::fill_n(worker->factor, lanes, 0.0f);
   for (size_t strip_index = 0; strip_index < column.strips.size(); ++strip_index) {
@@ -530,8 +595,11 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
       const int64_t lane = row * kLanes + static_cast<int64_t>(strip_index) * column.pitch;
       const int64_t count = std::min(strip.width, positions_ - first);
       for (int64_t l = 0; l < count; ++l) {
-        const TableScale scale =
-            table_scale(static_cast<double>(energy[first + l]), chunks_[index].bound);
+        InputBound bound;
+        bound.squares = static_cast<double>(squares[first + l]);
+        bound.sum = std::abs(static_cast<double>(sums[first + l]));
+        bound.flat = bound.squares - bound.sum * bound.sum / weights.inputs;
+        const TableScale scale = table_scale(bound, weights);
         worker->scale[lane + l] = scale.input;
         worker->factor[lane + l] = scale.factor;
       }
@@ -685,13 +753,11 @@ void LookupConv::run(const float* input, float* output) {
     float* result = output + n * results * shape_.out_channels;
     constexpr int64_t kRows = 4;
     parallel_for(pool_.get(), threads_, (shape_.in_h + kRows - 1) / kRows, [&](int64_t i, int) {
-      measure_energy(image, i * kRows, std::min(shape_.in_h, (i + 1) * kRows));
+      measure(image, i * kRows, std::min(shape_.in_h, (i + 1) * kRows));
     });
     const int64_t scales = pointwise_ ? 0 : static_cast<int64_t>(chunks_.size());
     parallel_for(pool_.get(), threads_, scales, [&](int64_t i, int worker) {
-      const int64_t count = static_cast<int64_t>(chunk_count_);
-      choose_scale(i / count, static_cast<size_t>(i % count),
-                   &workers_[static_cast<size_t>(worker)]);
+      choose_scale(static_cast<size_t>(i), &workers_[static_cast<size_t>(worker)]);
     });
     parallel_for(pool_.get(), threads_, static_cast<int64_t>(items_.size()),
                  [&](int64_t i, int worker) {

@@ -13,24 +13,24 @@ inline __m256i first_lanes(int64_t count) {
   return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kMask + 8 - count));
 }
 
-inline __m256 square_sum(const float* x, int64_t width, __m256i tail) {
-  __m256 even = _mm256_setzero_ps(), odd = even;
+struct Moments {
+  __m256 squares, sum;
+};
+
+inline Moments moments_of(const float* x, int64_t width, __m256i tail) {
+  Moments m = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   int64_t j = 0;
-  for (; j + 16 <= width; j += 16) {
-    const __m256 a = _mm256_loadu_ps(x + j), b = _mm256_loadu_ps(x + j + 8);
-    even = _mm256_fmadd_ps(a, a, even);
-    odd = _mm256_fmadd_ps(b, b, odd);
-  }
-  if (j + 8 <= width) {
-    const __m256 a = _mm256_loadu_ps(x + j);
-    even = _mm256_fmadd_ps(a, a, even);
-    j += 8;
+  for (; j + 8 <= width; j += 8) {
+    const __m256 v = _mm256_loadu_ps(x + j);
+    m.squares = _mm256_fmadd_ps(v, v, m.squares);
+    m.sum = _mm256_add_ps(v, m.sum);
   }
   if (j < width) {
-    const __m256 b = _mm256_maskload_ps(x + j, tail);
-    odd = _mm256_fmadd_ps(b, b, odd);
+    const __m256 v = _mm256_maskload_ps(x + j, tail);
+    m.squares = _mm256_fmadd_ps(v, v, m.squares);
+    m.sum = _mm256_add_ps(v, m.sum);
   }
-  return _mm256_add_ps(even, odd);
+  return m;
 }
 
 // Sums across the lanes of four registers.
@@ -39,19 +39,24 @@ inline __m128 across(__m256 a, __m256 b, __m256 c, __m256 d) {
   return _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
 }
 
-void energy(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out) {
+void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+             float* sums) {
   const __m256i tail = first_lanes(width % 8);
   int64_t p = 0;
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
-    const __m256 a = square_sum(input, width, tail);
-    const __m256 b = square_sum(input + stride, width, tail);
-    const __m256 c = square_sum(input + 2 * stride, width, tail);
-    const __m256 d = square_sum(input + 3 * stride, width, tail);
-    _mm_storeu_ps(out + p, across(a, b, c, d));
+    Moments m[4];
+    for (int i = 0; i < 4; ++i) {
+      // 2 KiB ahead.
+      _mm_prefetch(reinterpret_cast<const char*>(input + 512 + i * stride), _MM_HINT_T0);
+      m[i] = moments_of(input + i * stride, width, tail);
+    }
+    _mm_storeu_ps(squares + p, across(m[0].squares, m[1].squares, m[2].squares, m[3].squares));
+    _mm_storeu_ps(sums + p, across(m[0].sum, m[1].sum, m[2].sum, m[3].sum));
   }
   for (; p < pixels; ++p, input += stride) {
-    const __m256 a = square_sum(input, width, tail);
-    out[p] = _mm_cvtss_f32(across(a, a, a, a));
+    const Moments m = moments_of(input, width, tail);
+    squares[p] = _mm_cvtss_f32(across(m.squares, m.squares, m.squares, m.squares));
+    sums[p] = _mm_cvtss_f32(across(m.sum, m.sum, m.sum, m.sum));
   }
 }
 
@@ -463,7 +468,7 @@ void finish(const ConvFinish& f) {
 
 int window(int nx) { return nx > 0 ? kMaxWindow : 0; }
 
-constexpr ConvOps kOps = {energy, quantize, build, add, flush, finish, window};
+constexpr ConvOps kOps = {moments, quantize, build, add, flush, finish, window};
 
 }  // namespace
 

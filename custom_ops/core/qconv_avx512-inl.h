@@ -10,45 +10,54 @@
 namespace qcnn {
 namespace {
 
-inline __m512 square_sum(const float* x, int64_t width, __mmask16 tail) {
-  __m512 sum = _mm512_setzero_ps();
+struct Moments {
+  __m512 squares, sum;
+};
+
+inline Moments moments_of(const float* x, int64_t width, __mmask16 tail) {
+  Moments m = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   int64_t j = 0;
   for (; j + 16 <= width; j += 16) {
     const __m512 v = _mm512_loadu_ps(x + j);
-    sum = _mm512_fmadd_ps(v, v, sum);
+    m.squares = _mm512_fmadd_ps(v, v, m.squares);
+    m.sum = _mm512_add_ps(v, m.sum);
   }
   if (tail != 0) {
     const __m512 v = _mm512_maskz_loadu_ps(tail, x + j);
-    sum = _mm512_fmadd_ps(v, v, sum);
+    m.squares = _mm512_fmadd_ps(v, v, m.squares);
+    m.sum = _mm512_add_ps(v, m.sum);
   }
-  return sum;
+  return m;
 }
 
-void energy(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out) {
+// Sums across the lanes of four registers.
+inline __m128 across(__m512 a, __m512 b, __m512 c, __m512 d) {
+  const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+  const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+  const __m512 abcd =
+      _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+  const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps(abcd, 1));
+  return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+             float* sums) {
   const __mmask16 tail = static_cast<__mmask16>((1u << (width % 16)) - 1u);
   int64_t p = 0;
-  // Four pixels share the sums across lanes.
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
-    // 2 KiB ahead.
-    _mm_prefetch(reinterpret_cast<const char*>(input + 512), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(input + 512 + stride), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(input + 512 + 2 * stride), _MM_HINT_T0);
-    _mm_prefetch(reinterpret_cast<const char*>(input + 512 + 3 * stride), _MM_HINT_T0);
-    const __m512 a = square_sum(input, width, tail);
-    const __m512 b = square_sum(input + stride, width, tail);
-    const __m512 c = square_sum(input + 2 * stride, width, tail);
-    const __m512 d = square_sum(input + 3 * stride, width, tail);
-    const __m512 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    const __m512 cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    const __m512 abcd =
-        _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
-    const __m256 half =
-        _mm256_add_ps(_mm512_castps512_ps256(abcd), _mm512_extractf32x8_ps(abcd, 1));
-    _mm_storeu_ps(out + p,
-                  _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+    Moments m[4];
+    for (int i = 0; i < 4; ++i) {
+      // 2 KiB ahead.
+      _mm_prefetch(reinterpret_cast<const char*>(input + 512 + i * stride), _MM_HINT_T0);
+      m[i] = moments_of(input + i * stride, width, tail);
+    }
+    _mm_storeu_ps(squares + p, across(m[0].squares, m[1].squares, m[2].squares, m[3].squares));
+    _mm_storeu_ps(sums + p, across(m[0].sum, m[1].sum, m[2].sum, m[3].sum));
   }
   for (; p < pixels; ++p, input += stride) {
-    out[p] = _mm512_reduce_add_ps(square_sum(input, width, tail));
+    const Moments m = moments_of(input, width, tail);
+    squares[p] = _mm512_reduce_add_ps(m.squares);
+    sums[p] = _mm512_reduce_add_ps(m.sum);
   }
 }
 
@@ -401,7 +410,7 @@ void finish(const ConvFinish& f) {
 
 int window(int nx) { return nx <= 4 ? 4 : 2; }
 
-constexpr ConvOps kOps = {energy, quantize, build, add, flush, finish, window};
+constexpr ConvOps kOps = {moments, quantize, build, add, flush, finish, window};
 
 }  // namespace
 }  // namespace qcnn

@@ -24,20 +24,31 @@ inline float32x4_t fma(float32x4_t sum, float32x4_t a, float32x4_t b) {
 #endif
 }
 
-void energy(const float* input, int64_t pixels, int64_t stride, int64_t width, float* out) {
+inline float across(float32x4_t a, float32x4_t b) {
+  const float32x4_t four = vaddq_f32(a, b);
+  const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+
+void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+             float* sums) {
   for (int64_t p = 0; p < pixels; ++p, input += stride) {
+    float32x4_t square[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
     float32x4_t sum[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
     int64_t j = 0;
     for (; j + 8 <= width; j += 8) {
       const float32x4_t a = vld1q_f32(input + j), b = vld1q_f32(input + j + 4);
-      sum[0] = fma(sum[0], a, a);
-      sum[1] = fma(sum[1], b, b);
+      square[0] = fma(square[0], a, a);
+      square[1] = fma(square[1], b, b);
+      sum[0] = vaddq_f32(sum[0], a);
+      sum[1] = vaddq_f32(sum[1], b);
     }
-    const float32x4_t four = vaddq_f32(sum[0], sum[1]);
-    const float32x2_t two = vadd_f32(vget_low_f32(four), vget_high_f32(four));
-    float total = vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
-    for (; j < width; ++j) total += input[j] * input[j];
-    out[p] = total;
+    squares[p] = across(square[0], square[1]);
+    sums[p] = across(sum[0], sum[1]);
+    for (; j < width; ++j) {
+      squares[p] += input[j] * input[j];
+      sums[p] += input[j];
+    }
   }
 }
 
@@ -494,7 +505,7 @@ void finish(const ConvFinish& f) {
   }
 }
 
-constexpr ConvOps kOps = {energy, quantize, build, add, flush, finish, window};
+constexpr ConvOps kOps = {moments, quantize, build, add, flush, finish, window};
 
 }  // namespace
 }  // namespace qcnn

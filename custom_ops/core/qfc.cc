@@ -129,7 +129,7 @@ void LookupFc::pack() {
   const Codes& codes = constants_;
   const int64_t outputs = shape_.out_channels;
   const int64_t at_once = std::max<int64_t>(
-      1, static_cast<int64_t>(kChunkWeight / std::sqrt(static_cast<double>(codes.d))) / unit_);
+      1, static_cast<int64_t>(kFcChunkWeight / std::sqrt(static_cast<double>(codes.d))) / unit_);
   const int64_t count = (units_ + at_once - 1) / at_once;
   float largest = 0;
   for (float value : codes.codebooks) largest = std::max(largest, std::abs(value));
@@ -153,7 +153,7 @@ void LookupFc::pack() {
     chunk.bound.word_scale = top > 0 ? std::min(32767 / static_cast<double>(top), 1e30) : 1;
     chunk.bound.lookups = static_cast<double>(chunk.m1 - chunk.m0);
     const int64_t width = std::min(shape_.in_channels, chunk.m1 * codes.d) - chunk.m0 * codes.d;
-    chunk.bound.half_patch = 0.5 * std::sqrt(static_cast<double>(width));
+    chunk.bound.inputs = static_cast<double>(width);
     for (int64_t m = chunk.m0; m < chunk.m1; ++m) {
       scales[static_cast<size_t>(book_of(m))] = chunk.bound.word_scale;
     }
@@ -283,8 +283,9 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   const int64_t d = constants_.d;
   const int64_t first = chunk.m0 * d;
   const int64_t width = std::min(shape_.in_channels, chunk.m1 * d) - first;
-  const TableScale scale =
-      table_scale(static_cast<double>(ops_.energy(row + first, width)), chunk.bound);
+  InputBound bound;
+  bound.squares = static_cast<double>(ops_.energy(row + first, width));
+  const TableScale scale = table_scale(bound, chunk.bound);
   factors_[i] = scale.factor;
   // FcOps::multiply wants the values of two subspaces side by side.
   const int64_t x_step = multiplies_ ? 1 : pairs_ * 2;

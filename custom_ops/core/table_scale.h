@@ -9,42 +9,60 @@
 namespace qcnn {
 
 // A chunk's lookups times the root of d: the rounding of its table entries, relative to its
-// response, grows in proportion (0.2 % at this figure on random data).
-inline constexpr double kChunkWeight = 210;
+// response, grows in proportion.
+inline constexpr double kConvChunkWeight = 110;
+inline constexpr double kFcChunkWeight = 210;
 
-// What the int16 codewords and codes of a chunk of subspaces fix.
+// What the int16 codewords and codes of a chunk of subspaces fix. An output's weights are split
+// into their mean and the rest: natural images are mostly mean, and filters mostly the rest.
 struct ChunkBound {
   double word_scale = 1;  // what codewords were multiplied by on the way to int16
   double norm = 0;        // largest norm of an output's int16 weights
-  double half_patch = 0;  // half the root of the number of inputs of an output
+  double flat_norm = 0;   // the same less the mean of the output's weights
+  double mean = 0;        // largest absolute mean of an output's int16 weights
+  double inputs = 0;      // of an output
   double lookups = 0;     // of an output
+  bool whole = false;  // InputBound is about these inputs exactly, and flat_norm and mean are set
+};
+
+// Largest over some outputs of what is known of the inputs x of an output.
+struct InputBound {
+  double squares = 0;  // sum of x^2
+  double flat = 0;     // sum of x^2 less (sum of x)^2 / inputs
+  double sum = 0;      // absolute sum of x
 };
 
 // input: what inputs are multiplied by on the way to int16; factor: what sums of table entries are
-// multiplied by on the way back. `energy` is the largest sum of squares of an output's inputs.
-//
-// Entries are (codeword * input + 2^15) / 2^16 in int16, so
-//   |sum| <= norm * (input * sqrt(energy) + half_patch) / 2^16 + lookups / 2,
-// and the scale is the largest with which that is at most 32767. Energies that are NaN or infinite
-// make the factor NaN.
+// multiplied by on the way back.
 struct TableScale {
   float input = 0, factor = 0;
 };
 
-inline TableScale table_scale(double energy, const ChunkBound& bound) {
+// By the inequality of Cauchy and Schwarz the response <w, x> of an output is at most
+//   norm * sqrt(squares), and at most flat_norm * sqrt(flat) + mean * sum.
+// Entries are (codeword * input + 2^15) / 2^16 in int16 and inputs are rounded, so
+//   |sum of entries| <= (response * input + norm * sqrt(inputs) / 2) / 2^16 + lookups / 2,
+// and the scale is the largest with which that is at most 32767. Inputs that are NaN or infinite
+// make the factor NaN.
+inline TableScale table_scale(const InputBound& x, const ChunkBound& w) {
   TableScale scale;
-  if (!std::isfinite(energy)) {
+  if (!std::isfinite(x.squares) || !std::isfinite(x.sum)) {
     scale.factor = std::numeric_limits<float>::quiet_NaN();
     return scale;
   }
-  if (!(energy > 0) || !(bound.norm > 0)) return scale;
-  // The energy was summed up in float32.
-  const double patch = std::sqrt(energy) * 1.0001;
-  const double room = (32766 - 0.5 * bound.lookups) * 65536 / bound.norm - bound.half_patch;
-  const double chosen = std::min(room, 32766.0) / patch;
+  if (!(x.squares > 0) || !(w.norm > 0)) return scale;
+  double response = w.norm * std::sqrt(x.squares);
+  if (w.whole) {
+    // The energies were summed up in float32, and their difference may have cancelled out.
+    const double flat = std::max(x.flat, 0.0) + 1e-5 * x.squares;
+    response = std::min(response, w.flat_norm * std::sqrt(flat) + w.mean * x.sum);
+  }
+  const double rounding = 0.5 * w.norm * std::sqrt(w.inputs);
+  const double room = (32766 - 0.5 * w.lookups) * 65536 - rounding;
+  const double chosen = std::min(room / response, 32766 / std::sqrt(x.squares)) / 1.0001;
   if (!(chosen > 0) || chosen > 1e30) return scale;  // inputs too small to matter
   scale.input = static_cast<float>(chosen);
-  scale.factor = static_cast<float>(65536 / (bound.word_scale * static_cast<double>(scale.input)));
+  scale.factor = static_cast<float>(65536 / (w.word_scale * static_cast<double>(scale.input)));
   return scale;
 }
 
