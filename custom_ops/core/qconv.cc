@@ -40,6 +40,7 @@ struct Chunk {
   int64_t m0 = 0, m1 = 0;
   std::vector<ChunkGrid> grids;
   std::vector<int64_t> kernel_rows;  // of its grids
+  size_t moments = 0;                // index of the first chunk of these subspaces
   ChunkBound bound;
 };
 
@@ -79,7 +80,7 @@ class LookupConv final : public ConvLayer {
     float* sums;     // the same, where there is more than one chunk
     int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
     int16_t* x;      // [table rows][planes][pairs][32][2]
-    float* patches;  // [2][in_h + 4][out_w]
+    float* patches;  // [in_w + 6 * out_w]
     float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
     float* factor;   // [rows][32]: of the present chunk's sums
   };
@@ -90,9 +91,8 @@ class LookupConv final : public ConvLayer {
   void pack_codes(const Codes& codes);
   void plan_items(int threads);
   void measure(const float* image, int64_t y0, int64_t y1);
-  void sum_columns(const float* pixels, float* out) const;
-  void sum_rows(const std::vector<int64_t>& kernel_rows, const float* rows, int64_t y,
-                float* out) const;
+  void sum_patches(const std::vector<int64_t>& kernel_rows, const float* pixels, int64_t y,
+                   float* rows, float* out) const;
   void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
   void set_scales(const Item& item, size_t i, Worker* worker);
@@ -231,7 +231,12 @@ void LookupConv::make_chunks() {
   }
   chunk_count_ = chunks.size();
   for (int64_t g = 0; g < shape_.groups; ++g) {
-    chunks_.insert(chunks_.end(), chunks.begin(), chunks.end());
+    for (Chunk& chunk : chunks) {
+      const size_t index = chunks_.size();
+      const bool first = index % chunk_count_ == 0 || chunks_.back().m0 != chunk.m0;
+      chunk.moments = first ? index : chunks_.back().moments;
+      chunks_.push_back(chunk);
+    }
   }
 }
 
@@ -431,7 +436,7 @@ void LookupConv::plan_items(int threads) {
   const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
   const int64_t table = aligned(ring_rows_ * planes * K_ * kLanes * 2);
   const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
-  const int64_t patches = pointwise_ ? 0 : aligned((2 * shape_.in_h + 6) * shape_.out_w * 4);
+  const int64_t patches = pointwise_ ? 0 : aligned((shape_.in_w + 6 * shape_.out_w) * 4);
   const int64_t lanes = rows * kLanes * 4;
   const int64_t each = tile + sums + table + x + patches + 2 * lanes;
   scratch_.resize(each * threads);
@@ -469,6 +474,7 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
   const int64_t last = std::min(y1 * shape_.in_w, pointwise_ ? positions_ : size);
   if (last <= first) return;
   for (size_t i = 0; i < chunks_.size(); ++i) {
+    if (chunks_[i].moments != i) continue;
     const int64_t g = static_cast<int64_t>(i / chunk_count_);
     const int64_t from = chunks_[i].m0 * d_;
     const int64_t width = std::min(chunks_[i].m1 * d_, channels_) - from;
@@ -478,48 +484,41 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
   }
 }
 
-// out[y][x] = sum of pixels[y][x * stride_w + k * dilation_w - pad_left] over the kernel's columns.
-void LookupConv::sum_columns(const float* pixels, float* out) const {
+// Sums over the input pixels of the outputs of row y, for kernel rows k.
+// pixels: [in_h][in_w]; rows: [in_w], scratch; out: [out_w].
+void LookupConv::sum_patches(const std::vector<int64_t>& kernel_rows, const float* pixels,
+                             int64_t y, float* __restrict rows, float* __restrict out) const {
   const ConvShape& s = shape_;
-  for (int64_t y = 0; y < s.in_h; ++y, pixels += s.in_w, out += s.out_w) {
-    std::fill_n(out, s.out_w, 0.0f);
-    for (int64_t k = 0; k < s.kernel_w; ++k) {
-      const int64_t offset = k * s.dilation_w - s.pad_left;
-      const int64_t begin = offset >= 0 ? 0 : (-offset + s.stride_w - 1) / s.stride_w;
-      const int64_t end =
-          s.in_w - 1 < offset ? 0 : std::min(s.out_w, (s.in_w - 1 - offset) / s.stride_w + 1);
-      float* __restrict to = out;
-      const float* from = pixels + offset;
-      if (s.stride_w == 1) {
-        for (int64_t x = begin; x < end; ++x) to[x] += from[x];
-      } else {
-        for (int64_t x = begin; x < end; ++x) to[x] += from[x * s.stride_w];
-      }
-    }
-  }
-}
-
-// out[x] = sum of rows[y * stride_h + k * dilation_h - pad_top][x] over kernel rows k.
-void LookupConv::sum_rows(const std::vector<int64_t>& kernel_rows, const float* rows, int64_t y,
-                          float* __restrict out) const {
-  const ConvShape& s = shape_;
-  std::fill_n(out, s.out_w, 0.0f);
+  std::fill_n(rows, s.in_w, 0.0f);
   for (const int64_t k : kernel_rows) {
     const int64_t from = y * s.stride_h + k * s.dilation_h - s.pad_top;
     if (from < 0 || from >= s.in_h) continue;
-    const float* __restrict row = rows + from * s.out_w;
-    for (int64_t x = 0; x < s.out_w; ++x) out[x] += row[x];
+    const float* __restrict row = pixels + from * s.in_w;
+    for (int64_t x = 0; x < s.in_w; ++x) rows[x] += row[x];
+  }
+  std::fill_n(out, s.out_w, 0.0f);
+  for (int64_t k = 0; k < s.kernel_w; ++k) {
+    const int64_t offset = k * s.dilation_w - s.pad_left;
+    const int64_t begin = offset >= 0 ? 0 : (-offset + s.stride_w - 1) / s.stride_w;
+    const int64_t end =
+        s.in_w - 1 < offset ? 0 : std::min(s.out_w, (s.in_w - 1 - offset) / s.stride_w + 1);
+    const float* from = rows + offset;
+    if (s.stride_w == 1) {
+      for (int64_t x = begin; x < end; ++x) out[x] += from[x];
+    } else {
+      for (int64_t x = begin; x < end; ++x) out[x] += from[x * s.stride_w];
+    }
   }
 }
 
 // Scale of a chunk's tables, from the largest patch of the image.
 void LookupConv::choose_scale(size_t index, Worker* worker) {
   const ConvShape& s = shape_;
-  const int64_t size = s.in_h * s.in_w, rows = s.in_h * s.out_w;
-  const float* moments = moments_.data() + static_cast<int64_t>(index) * 2 * size;
-  sum_columns(moments, worker->patches);
-  sum_columns(moments + size, worker->patches + rows);
-  float* squares = worker->patches + 2 * rows;
+  const Chunk& part = chunks_[index];
+  const int64_t size = s.in_h * s.in_w;
+  const float* moments = moments_.data() + static_cast<int64_t>(part.moments) * 2 * size;
+  float* rows = worker->patches;
+  float* squares = rows + s.in_w;
   float* sums = squares + s.out_w;
   // Of each output column; so that the loop has no result of its own and runs over vectors.
   float* __restrict most_squares = sums + s.out_w;
@@ -527,10 +526,10 @@ void LookupConv::choose_scale(size_t index, Worker* worker) {
   float* __restrict most_sum = most_flat + s.out_w;
   float* __restrict bad = most_sum + s.out_w;
   std::fill_n(most_squares, 4 * s.out_w, 0.0f);
-  const float share = static_cast<float>(1 / chunks_[index].bound.inputs);
+  const float share = static_cast<float>(1 / part.bound.inputs);
   for (int64_t y = 0; y < s.out_h; ++y) {
-    sum_rows(chunks_[index].kernel_rows, worker->patches, y, squares);
-    sum_rows(chunks_[index].kernel_rows, worker->patches + rows, y, sums);
+    sum_patches(part.kernel_rows, moments, y, rows, squares);
+    sum_patches(part.kernel_rows, moments + size, y, rows, sums);
     for (int64_t x = 0; x < s.out_w; ++x) {
       const float flat = squares[x] - sums[x] * sums[x] * share;
       const float sum = sums[x] < 0 ? -sums[x] : sums[x];
@@ -549,7 +548,7 @@ void LookupConv::choose_scale(size_t index, Worker* worker) {
     finite &= bad[x] == 0.0f;
   }
   if (!finite) bound.squares = std::numeric_limits<double>::infinity();
-  scales_[index] = table_scale(bound, chunks_[index].bound);
+  scales_[index] = table_scale(bound, part.bound);
 }
 
 // Pixels that one table row of a column reads, by lane; of the group's first channel on.
@@ -583,7 +582,7 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
     return;
   }
   const int64_t size = shape_.in_h * shape_.in_w;
-  const float* squares = moments_.data() + static_cast<int64_t>(index) * 2 * size;
+  const float* squares = moments_.data() + static_cast<int64_t>(chunks_[index].moments) * 2 * size;
   const float* sums = squares + size;
   const ChunkBound& weights = chunks_[index].bound;
   std::fill_n(worker->scale, lanes, 0.0f);
