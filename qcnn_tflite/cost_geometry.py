@@ -14,7 +14,6 @@ from functools import lru_cache
 LANES = 32
 MAX_TAPS = 6
 MAX_LANE_SPAN, MAX_ROW_SPAN = 16, 12
-CHUNK_WEIGHT = 210
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,14 @@ class Target:
         Bytes of cache of a thread.
     window : tuple of int
         Output rows that the kernel handles at a time, for 1 to 6 kernel columns.
+    chunk_weight : float
+        Lookups of subspaces that share a scale, times the root of d.
     """
 
     l1: int
     l2: int
     window: tuple[int, ...]
+    chunk_weight: float = 210
 
 
 @dataclass(frozen=True)
@@ -98,8 +100,11 @@ def _axis(kernel: int, stride: int, dilation: int, max_span: int) -> Iterator[tu
             yield min(at_once, count - i), step
 
 
-def _chunks(grids: list[_Grid], M: int, K: int, d: int, target: Target) -> list[list[_Part]]:
-    limit = CHUNK_WEIGHT / math.sqrt(d)
+def _chunks(
+    grids: list[_Grid], beside: int, M: int, K: int, d: int, target: Target
+) -> list[list[_Part]]:
+    """`beside`: grids of the same kernel rows, which follow each other."""
+    limit = target.chunk_weight / math.sqrt(d)
     fit_rows = target.l1 // (K * LANES * 2)
 
     def part(grid: _Grid, planes: int) -> _Part:
@@ -116,12 +121,13 @@ def _chunks(grids: list[_Grid], M: int, K: int, d: int, target: Target) -> list[
         return [[part(grid, size) for grid in grids] for size in sizes]
     runs: list[list[_Grid]] = [[]]
     total = 0
-    for grid in grids:
-        more = grid.ny * grid.nx
+    for i in range(0, len(grids), beside):  # whole kernel rows
+        row = grids[i : i + beside]
+        more = sum(grid.ny * grid.nx for grid in row)
         if runs[-1] and total + more > limit:
             runs.append([])
             total = 0
-        runs[-1].append(grid)
+        runs[-1] += row
         total += more
     return [[part(grid, 1) for grid in run] for run in runs] * M
 
@@ -191,7 +197,8 @@ def conv_counts(shape: ConvLayerShape, K: int, d: int, target: Target) -> dict[s
             shape.kernel[1], shape.stride[1], shape.dilation[1], MAX_LANE_SPAN
         )
     ]
-    chunks = _chunks(grids, M, K, d, target)
+    beside = len(list(_axis(shape.kernel[1], shape.stride[1], shape.dilation[1], MAX_LANE_SPAN)))
+    chunks = _chunks(grids, beside, M, K, d, target)
     columns, at_once = _plan(chunks, grids, (out_h, out_w), outputs, K, pairs, target)
 
     parts = [part for chunk in chunks for part in chunk]
@@ -217,9 +224,10 @@ def conv_counts(shape: ConvLayerShape, K: int, d: int, target: Target) -> dict[s
     counts["flush"] = positions * (len(chunks) - 1)
     counts = {name: value * shape.groups for name, value in counts.items()}
     in_h, in_w = shape.in_size
-    sums = in_h * out_w * shape.kernel[1] + out_h * out_w * shape.kernel[0]
+    kernel_rows = sum(part.grid.ny for chunk in chunks for part in chunk[::beside])
+    sums = out_h * (kernel_rows * in_w + len(chunks) * shape.kernel[1] * out_w)
     counts["energy"] = in_h * in_w * shape.in_channels
-    counts["patch"] = 0 if pointwise else len(chunks) * shape.groups * sums
+    counts["patch"] = 0 if pointwise else shape.groups * sums
     values = in_h * in_w * shape.in_channels + math.prod(shape.out_size) * shape.out_channels
     counts["far"] = max(0, 4 * values - target.l2)
     counts["layer"] = 1

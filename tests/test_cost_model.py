@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from small_network import float_model
 
 import qcnn_tflite
-from qcnn_tflite import cost_model
+from qcnn_tflite import cost_geometry, cost_model
 from qcnn_tflite.cost_geometry import ConvLayerShape, Target, conv_counts
 from qcnn_tflite.cost_model import FcLayerShape, fc_counts, predict_ms
 from qcnn_tflite.errors import ConfigError, RuntimeMissingError
@@ -154,3 +156,24 @@ def test_the_report_has_predicted_times():
     without = replace(report, layers=[kept])
     assert without.predicted_ms is None
     assert "predicted time" not in str(without)
+
+
+CORE = Path(__file__).parents[1] / "custom_ops" / "core"
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "expected"),
+    [
+        ("conv_ops.h", "kLanes", cost_geometry.LANES),
+        ("conv_ops.h", "kMaxTaps", cost_geometry.MAX_TAPS),
+        ("conv_geometry.cc", "kMaxLaneSpan", cost_geometry.MAX_LANE_SPAN),
+        ("conv_geometry.cc", "kMaxRowSpan", cost_geometry.MAX_ROW_SPAN),
+        ("fc_ops.h", "kFcBlock", cost_model.FC_BLOCK),
+        ("qfc.cc", "kConvRows", cost_model.CONV_ROWS),
+    ],
+)
+def test_plans_have_the_constants_of_the_kernels(file, name, expected):
+    # Where this fails, cost_geometry.py no longer counts what the kernels do: change it, and run
+    # benchmarks/fit_cost_model.py.
+    found = re.search(rf"{name} = (\d+);", (CORE / file).read_text(encoding="utf-8"))
+    assert found is not None and int(found[1]) == expected

@@ -64,7 +64,7 @@ def test_measuring_takes_the_fastest_of_all_rounds(tmp_path):
         f"echo run >> {tmp_path}/runs\n"
         f"fast=$((100 - $(wc -l < {tmp_path}/runs)))\n"
         'echo "{\\"benchmarks\\": [{\\"name\\": \\"alexnet/fc8/avx2/manual_time\\",'
-        ' \\"cpu_ns\\": $fast}]}"\n',
+        ' \\"min_ns\\": $fast}]}"\n',
         encoding="utf-8",
     )
     program.chmod(0o755)

@@ -228,3 +228,7 @@ def test_bad_arguments(command, arguments):
     assert done.code == 2
     assert done.out == ""
     assert done.err
+
+
+def test_times_of_an_unknown_kernel_are_refused(convert, nets):
+    _refused(convert(nets / "float.tflite", "--predict-for", "neom"), "'neom' cannot be predicted")

@@ -76,6 +76,13 @@ def test_convert_reports_every_layer(convert, nets):
     assert report["float_bytes"] == os.path.getsize("f.tflite")
     assert report["compression"] == pytest.approx(report["float_bytes"] / report["quantized_bytes"])
     assert report["compression"] > 2
+    predicted = {layer["name"]: layer["predicted_ms"] for layer in report["layers"]}
+    if report["predicted_kernel"]:
+        assert report["predicted_kernel"] == selected_kernel()
+        assert predicted["tiny"] is None
+        assert report["predicted_ms"] == pytest.approx(
+            predicted["conv"] + predicted["hidden"] + predicted["last"]
+        )
     assert any("calibration" in note for note in report["notes"])
 
 
@@ -88,8 +95,11 @@ def test_convert_is_reproducible_and_follows_the_seed(convert, nets):
 
 
 def test_convert_writes_the_report(convert, nets):
-    done = convert(nets / "net.keras", "--report", "report.json", "--config", "small")
+    done = convert(
+        nets / "net.keras", "--report", "report.json", "--config", "small", "--predict-for", "neon"
+    )
     assert done.code == 0
+    assert "one thread, kernel neon (cost model of cortex-a76 at 2.2 GHz" in done.out
     assert "wrote net-q.tflite" in done.out
     with open("report.json", encoding="utf-8") as file:
         assert json.load(file)["config"] == "small"
