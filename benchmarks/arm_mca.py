@@ -283,7 +283,7 @@ def layer_cycles(
     """
     l1, l2 = CORES[machine.core]
     subspaces = math.ceil(layer.channels / layer.d)
-    chunks = math.ceil(subspaces / int(210 / math.sqrt(layer.d) / 9))
+    chunks = math.ceil(subspaces / int(110 / math.sqrt(layer.d) / 9))
     planes = max(1, l1 // (layer.K * LANES * 2) // 4)  # a window of two rows and two of halo
 
     # Sums of one output and two rows over the subspaces, block by block; one row, where the number

@@ -3,6 +3,7 @@
 //   Vec: eight 16-bit lanes of a table; zero(), load(), store(), plus(), rotate<n>(a, b): lanes n
 //   to
 //     n + 7 of a followed by b; widen(v, float32x4_t[2]);
+//   kUnit: what 1 in a table stands for, in the units of ConvOps::build;
 //   quantize() and build();
 // and QCNN_PLUS, the instruction of plus().
 #ifndef QCNN_CORE_QCONV_NEON_INL_H_
@@ -418,7 +419,7 @@ void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* fact
            float* sums) {
   for (int64_t i = 0; i < size; i += kLanes) {
     float32x4_t f[kLanes / 4];
-    for (int r = 0; r < kLanes / 4; ++r) f[r] = vld1q_f32(factor + i + 4 * r);
+    for (int r = 0; r < kLanes / 4; ++r) f[r] = vmulq_n_f32(vld1q_f32(factor + i + 4 * r), kUnit);
     for (int64_t at = i; at < outputs * size; at += size) {
       for (int r = 0; r < kLanes / 4; r += 2) {
         float32x4_t x[2];
@@ -450,7 +451,8 @@ inline void transpose(float32x4_t* r) {
 // Outputs c to c + count - 1 of eight lanes; count from 1 to 4.
 inline void finish_block(const ConvFinish& f, int64_t c, int count, int lane, float32x4_t low,
                          float32x4_t high) {
-  const float32x4_t factor[2] = {vld1q_f32(f.factor + lane), vld1q_f32(f.factor + lane + 4)};
+  const float32x4_t factor[2] = {vmulq_n_f32(vld1q_f32(f.factor + lane), kUnit),
+                                 vmulq_n_f32(vld1q_f32(f.factor + lane + 4), kUnit)};
   float32x4_t r[2][4];
   for (int i = 0; i < 4; ++i) {
     if (i >= count) {

@@ -8,6 +8,7 @@ namespace qcnn {
 namespace {
 
 using Vec = int16x8_t;
+constexpr float kUnit = 1;
 
 inline Vec zero() { return vdupq_n_s16(0); }
 inline Vec load(const int16_t* from) { return vld1q_s16(from); }

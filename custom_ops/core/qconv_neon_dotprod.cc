@@ -4,9 +4,8 @@
 // Inputs, tables and tiles, which the algorithm takes for int16, are float16 here; nobody but these
 // primitives looks into them. One FMLA does the work of two SMLAL, and has two pipes where SMLAL
 // has one (Cortex-A76): tables are built up to four times faster, and faster than by SDOT on two
-// planes of int8 (docs/performance.md). What the algorithm promises for int16 keeps sums below 2^15
-// here, too. Eleven bits of an entry are no worse than its rounding to an int16: relative to a
-// layer's response both are about 0.1 %.
+// planes of int8 (docs/performance.md). Eleven bits of every entry and sum are no worse than the
+// rounding of entries to int16: relative to a layer's response both are about 0.1 %.
 #include "core/conv_ops.h"
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_FP16_VECTOR_ARITHMETIC)
@@ -16,6 +15,12 @@ namespace qcnn {
 namespace {
 
 using Vec = float16x8_t;
+
+// Codewords are divided by 2^6. On the way to a complete sum, which is within int16, sums modulo
+// 2^16 may leave it, and these must not overflow instead: no sum of n products exceeds 2^15 sqrt(n)
+// / 2 in the units of int16, which is below 2^22, the end of float16 times 2^6, for n up to 65536.
+constexpr int kWordShift = 6;
+constexpr float kUnit = 1 << kWordShift;
 
 inline Vec zero() { return vreinterpretq_f16_s16(vdupq_n_s16(0)); }
 inline Vec load(const int16_t* from) { return vreinterpretq_f16_s16(vld1q_s16(from)); }
@@ -101,6 +106,10 @@ inline void multiply(const Vec (*x)[kRegs], const Vec* word, Vec* a) {
   }
 }
 
+inline float16_t half(int16_t word) {
+  return static_cast<float16_t>(static_cast<float>(word) / kUnit);
+}
+
 template <int kD, int kRegs, int kWords>
 inline void entries(const float16_t* words, const Vec (*x)[kRegs], int16_t* table) {
   constexpr int kOctets = (kD + 7) / 8;
@@ -130,9 +139,10 @@ void build_fixed(const int16_t* words, int64_t K, const int16_t* x, int64_t x_st
     const int16_t* word = words + k * kD;
     float16_t* to = halves + k * kPadded;
     if (k * kD + kPadded <= K * kD) {  // the rest of the register is the next codeword's
-      for (int j = 0; j < kPadded; j += 8) vst1q_f16(to + j, vcvtq_f16_s16(vld1q_s16(word + j)));
+      for (int j = 0; j < kPadded; j += 8)
+        vst1q_f16(to + j, vcvtq_n_f16_s16(vld1q_s16(word + j), kWordShift));
     } else {
-      for (int j = 0; j < kD; ++j) to[j] = static_cast<float16_t>(word[j]);
+      for (int j = 0; j < kD; ++j) to[j] = half(word[j]);
       for (int j = kD; j < kPadded; ++j) to[j] = 0;
     }
   }
@@ -160,7 +170,7 @@ void build_any(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x,
       const int16_t* word = words + 2 * pairs * k;
       Vec a[4] = {zero(), zero(), zero(), zero()};
       for (int64_t j = 0; j < 2 * pairs; ++j) {
-        const Vec factor = vdupq_n_f16(static_cast<float16_t>(word[j]));
+        const Vec factor = vdupq_n_f16(half(word[j]));
         for (int r = 0; r < 4; ++r) a[r] = vfmaq_f16(a[r], load(x + j * kLanes + 8 * r), factor);
       }
       for (int r = 0; r < 4; ++r) store(table[row] + k * kLanes + 8 * r, a[r]);
