@@ -172,12 +172,13 @@ void LookupConv::make_chunks() {
       chunk.bound.lookups += static_cast<double>(m1 - m0) * grid.ny * grid.nx;
       ChunkGrid part;
       part.grid = static_cast<int>(i);
-      // The table rows of a window should stay in the L1 cache: as many output rows as that allows,
-      // and where it allows all, as many subspaces.
-      const int64_t fit_rows = caches().l1 / (K_ * kLanes * 2);
-      const int64_t window = std::clamp<int64_t>(fit_rows - grid.row_span(), 1,
-                                                 ops_.window(std::min(grid.nx, kMaxTaps)));
-      const int64_t fit = std::max<int64_t>(1, fit_rows / (window + grid.row_span()));
+      // The table rows of a window should stay in the L1 cache beside what streams through it; more
+      // than one subspace at a time only where they take half of it (measured on Zen 5).
+      const int64_t row_bytes = K_ * kLanes * 2;
+      const int64_t window = std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
+                                                 1, ops_.window(std::min(grid.nx, kMaxTaps)));
+      const int64_t fit =
+          std::max<int64_t>(1, caches().l1 / 2 / (row_bytes * (window + grid.row_span())));
       ring_rows_ = std::max(ring_rows_, window + grid.row_span());
       for (int64_t m = m0; m < m1; m += fit) {
         Block block;

@@ -254,6 +254,28 @@ void add_fixed(const ConvLookup& l) {
   }
 }
 
+// 1x1 kernels: one lookup a plane.
+template <int kRows>
+void add_planes(const ConvLookup& l) {
+  const uint16_t* codes = l.codes;
+  int16_t* tile = l.tile;
+  const char* table[kRows];
+  for (int v = 0; v < kRows; ++v) table[v] = reinterpret_cast<const char*>(l.table[v]);
+  const int64_t plane_stride = 2 * l.plane_stride, planes = l.planes, tile_stride = l.tile_stride;
+  for (int64_t c = l.outputs; c > 0; --c, tile += tile_stride, codes += planes) {
+    __m512i sum[kRows];
+    for (int v = 0; v < kRows; ++v) sum[v] = _mm512_load_si512(tile + kLanes * v);
+    int64_t plane = 0;
+    for (int64_t p = 0; p < planes; ++p, plane += plane_stride) {
+      const int64_t entry = plane + 8 * static_cast<int64_t>(codes[p]);
+      for (int v = 0; v < kRows; ++v) {
+        sum[v] = _mm512_add_epi16(sum[v], _mm512_load_si512(table[v] + entry));
+      }
+    }
+    for (int v = 0; v < kRows; ++v) _mm512_store_si512(tile + kLanes * v, sum[v]);
+  }
+}
+
 // Any number of planes and kernel rows.
 template <int kX, int kRows>
 void add_any(const ConvLookup& l) {

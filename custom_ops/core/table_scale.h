@@ -10,7 +10,7 @@ namespace qcnn {
 
 // A chunk's lookups times the root of d: the rounding of its table entries, relative to its
 // response, grows in proportion.
-inline constexpr double kConvChunkWeight = 110;
+inline constexpr double kConvChunkWeight = 115;
 inline constexpr double kFcChunkWeight = 210;
 
 // What the int16 codewords and codes of a chunk of subspaces fix. An output's weights are split
