@@ -89,7 +89,8 @@ def test_more_work_takes_longer(kernel):
     fc = FcLayerShape(1, 4096, 4096)
     one = predict_ms(fc, 32, 4, kernel)
     assert predict_ms(replace(fc, rows=4), 32, 4, kernel) == pytest.approx(4 * one)
-    assert predict_ms(replace(fc, rows=256), 32, 4, kernel) < 256 * one  # a 1x1 convolution
+    many = predict_ms(replace(fc, rows=256), 32, 4, kernel)  # a 1x1 convolution
+    assert many > predict_ms(replace(fc, rows=64), 32, 4, kernel)
 
 
 def test_coefficients_are_complete_and_not_negative():
