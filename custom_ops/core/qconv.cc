@@ -623,8 +623,9 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
     const int64_t first = item.group * channels_ + part.m0 * d_;
     const int64_t count = std::min(channels_, part.m1 * d_) - part.m0 * d_;
     const float* pixels[kLanes];
-    for (int64_t row = -kPrefetchRows; row < rows; ++row) {
-      if (row + kPrefetchRows < rows) {
+    const bool large = shape_.in_h * shape_.in_w * shape_.in_channels * 4 > caches().l2;
+    for (int64_t row = large ? -kPrefetchRows : 0; row < rows; ++row) {
+      if (large && row + kPrefetchRows < rows) {
         set_pixels(column, grid, row + kPrefetchRows, image, pixels);
         for (const float* pixel : pixels) prefetch<0>(pixel + first, count);
       }
