@@ -13,6 +13,13 @@
 
 #include "core/conv_ops.h"
 
+// GCC for armv7 otherwise keeps arrays of registers in memory.
+#if defined(__GNUC__) && !defined(__clang__)
+#define QCNN_UNROLL _Pragma("GCC unroll 8")
+#else
+#define QCNN_UNROLL
+#endif
+
 namespace qcnn {
 namespace {
 
@@ -129,6 +136,7 @@ inline void combine(const ConvLookup& l, const Vec (*sum)[4], int16_t* tile) {
     if (kX > 4) add_rotated<4>(sum[kX > 4 ? 4 : 0], total);
     if (kX > 5) add_rotated<5>(sum[kX > 5 ? 5 : 0], total);
   } else {
+    QCNN_UNROLL
     for (int i = 1; i < kX; ++i) add_rotated(sum[i], l.first_lane + i * l.lane_step, total);
   }
   for (int r = 0; r < 4; ++r) store(tile + 8 * r, total[r]);
@@ -301,24 +309,33 @@ template <int kX, int kRows, int kRegs>
 inline void look_up(const int16_t* const* rows, const uint16_t* codes, int64_t steps, int part,
                     Vec (*all)[kX][4]) {
   Vec sum[kRows][kX][kRegs];
+  QCNN_UNROLL
   for (int v = 0; v < kRows; ++v) {
+    QCNN_UNROLL
     for (int i = 0; i < kX; ++i) {
+      QCNN_UNROLL
       for (int r = 0; r < kRegs; ++r) sum[v][i][r] = all[v][i][part + r];
     }
   }
   for (int64_t step = 0; step < steps; ++step, rows += kRows, codes += kX) {
     const RowCodes<kX> row_codes(codes);
+    QCNN_UNROLL
     for (int i = 0; i < kX; ++i) {
+      QCNN_UNROLL
       for (int v = 0; v < kRows; ++v) {
         const int16_t* entry = rows[v] + 4 * row_codes.at(i) + 8 * part;
+        QCNN_UNROLL
         for (int r = 0; r < kRegs; ++r) {
           sum[v][i][r] = plus(sum[v][i][r], load(entry + 8 * r));
         }
       }
     }
   }
+  QCNN_UNROLL
   for (int v = 0; v < kRows; ++v) {
+    QCNN_UNROLL
     for (int i = 0; i < kX; ++i) {
+      QCNN_UNROLL
       for (int r = 0; r < kRegs; ++r) all[v][i][part + r] = sum[v][i][r];
     }
   }
@@ -350,6 +367,7 @@ void add_planes(const ConvLookup& l, int first_row, int first_plane, int planes)
         for (int i = 1; i < kX; ++i) all[v][i][r] = zero();
       }
     }
+    QCNN_UNROLL
     for (int part = 0; part < 4; part += kRegs) {
       look_up<kX, kRows, kRegs>(rows, codes, steps, part, all);
     }
