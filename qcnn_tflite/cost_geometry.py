@@ -105,12 +105,12 @@ def _chunks(
 ) -> list[list[_Part]]:
     """`beside`: grids of the same kernel rows, which follow each other."""
     limit = target.chunk_weight / math.sqrt(d)
-    fit_rows = target.l1 // (K * LANES * 2)
+    row_bytes = K * LANES * 2
 
     def part(grid: _Grid, planes: int) -> _Part:
         most = target.window[min(grid.nx, MAX_TAPS) - 1]
-        window = max(1, min(fit_rows - grid.row_span, most))
-        fit = max(1, fit_rows // (window + grid.row_span))
+        window = max(1, min(target.l1 * 2 // 3 // row_bytes - grid.row_span, most))
+        fit = max(1, target.l1 // 2 // (row_bytes * (window + grid.row_span)))
         return _Part(grid, planes, window, -(-planes // fit))
 
     taps = sum(grid.ny * grid.nx for grid in grids)
