@@ -3,8 +3,9 @@
 python -m benchmarks.fit_cost_model build/bench/qcnn_bench           measure, fit, write, compare
 python -m benchmarks.fit_cost_model build/bench/qcnn_bench --compare measure the networks, compare
 
-The coefficients are fitted to layers of many shapes (`TRAINING`); the layers of AlexNet, CNN-S and
-VGG-16 are not among them and are what the predictions are compared with.
+The coefficients are fitted to layers of many shapes (`TRAINING`). The layers of AlexNet, CNN-S and
+VGG-16, of which only conv3_2 to conv4_3 of VGG-16 are among those shapes, are what the predictions
+are compared with.
 """
 
 from __future__ import annotations
