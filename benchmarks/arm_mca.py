@@ -283,8 +283,10 @@ def layer_cycles(
     """
     l1, l2 = CORES[machine.core]
     subspaces = math.ceil(layer.channels / layer.d)
-    chunks = math.ceil(subspaces / int(110 / math.sqrt(layer.d) / 9))
-    planes = max(1, l1 // (layer.K * LANES * 2) // 4)  # a window of two rows and two of halo
+    chunks = math.ceil(subspaces / int(115 / math.sqrt(layer.d) / 9))
+    row = layer.K * LANES * 2
+    window = min(max(l1 * 2 // 3 // row - 2, 1), 2)
+    planes = max(1, l1 // 2 // (row * (window + 2)))
 
     # Sums of one output and two rows over the subspaces, block by block; one row, where the number
     # of rows is odd, takes the compiler's loop.
@@ -302,16 +304,18 @@ def layer_cycles(
     flush = machine.cycles(kernels.flush(half))
     output_row = layer.outputs * (lookups / 2 + chunks * flush)
     last_row = layer.outputs * (one_row + chunks * flush)
+    if window == 1:
+        output_row = last_row
 
     body, entries = kernels.build(half, layer.d)
     table_row = subspaces * machine.cycles(body) * layer.K * LANES / entries
-    if half:  # codewords are converted for every two rows
+    if half:  # codewords are converted for every window
         words, converted = kernels.convert_words()
-        table_row += subspaces * machine.cycles(words) * layer.K / converted / 2
+        table_row += subspaces * machine.cycles(words) * layer.K / converted / window
 
     tile = LANES * (6 if chunks > 1 else 2)
     row_bytes = math.ceil(subspaces / chunks) * math.ceil(layer.d / 2) * LANES * 4
-    room = l2 * 3 // 4 - 4 * planes * layer.K * LANES * 2
+    room = l2 * 3 // 4 - (window + 2) * planes * row
     best = math.inf, 0.0
     parts = 1
     while parts <= layer.outputs:
