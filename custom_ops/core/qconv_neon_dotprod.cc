@@ -132,7 +132,7 @@ template <int kD>
 void build_fixed(const int16_t* words, int64_t K, const int16_t* x, int64_t x_stride, int64_t rows,
                  int16_t* const* table) {
   constexpr int kRegs = kD <= 4 ? 4 : kD <= 8 ? 2 : 1, kWords = kD <= 4 ? 2 : 4;
-  // Codewords in whole registers. Converted once: on Cortex-A76 that costs four cycles a register.
+  // Codewords in whole registers. Converted once: on Neoverse N1 that takes four cycles a register.
   constexpr int kPadded = (kD + 7) / 8 * 8;
   alignas(16) float16_t halves[kMaxK * kPadded];
   for (int64_t k = 0; k < K; ++k) {
