@@ -109,7 +109,7 @@ def _chunks(
 
     def part(grid: _Grid, planes: int) -> _Part:
         most = target.window[min(grid.nx, MAX_TAPS) - 1]
-        window = max(1, min(target.l1 * 2 // 3 // row_bytes - grid.row_span, most))
+        window = max(min(most, 2), min(target.l1 * 2 // 3 // row_bytes - grid.row_span, most))
         fit = max(1, target.l1 // 2 // (row_bytes * (window + grid.row_span)))
         return _Part(grid, planes, window, -(-planes // fit))
 

@@ -73,7 +73,8 @@ struct ConvOps {
 
   // tile[c][v][lane] += sum over planes, ky, kx of
   //   table[v + ky * row_step][plane][code][(lane + first_lane + kx * lane_step) mod 32], modulo
-  //   2^16.
+  //   2^16. Lanes that a shift fills from the row's other end are of no importance: no output is
+  //   there.
   void (*add)(const ConvLookup& lookup);
 
   // sums[c][i] = (first ? 0 : sums[c][i]) + tile[c][i] * factor[i], 0 <= i < size; size is a

@@ -29,6 +29,10 @@ struct FcBuild {
 };
 
 struct FcOps {
+  // Many rows are faster one after another than as a 1x1 convolution up to so many entries of a
+  // table.
+  int64_t row_entries;
+
   // Subspaces whose codes are packed together, by K: M is padded to a multiple of it with subspaces
   // whose codes and tables are 0.
   int64_t (*unit)(int64_t K);

@@ -175,6 +175,7 @@ void LookupConv::make_chunks() {
       // The table rows of a window should stay in the L1 cache beside what streams through it; more
       // than one subspace at a time only where they take half of it (measured on Zen 5).
       const int64_t row_bytes = K_ * kLanes * 2;
+      const int most = ops_.window(std::min(grid.nx, kMaxTaps));
       const int64_t window = std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
                                                  1, ops_.window(std::min(grid.nx, kMaxTaps)));
       const int64_t fit =

@@ -16,8 +16,8 @@
 namespace qcnn {
 namespace {
 
-// From so many rows on a layer is a 1x1 convolution: its lanes run over rows, 32 at a time, while
-// those of one row run over outputs.
+// From so many rows on a layer is a 1x1 convolution, unless its tables are small: the lanes then
+// run over rows, 32 at a time, while those of one row run over outputs.
 constexpr int64_t kConvRows = 8;
 
 // Where a palette (one codebook of scalars) has more codewords than this, multiplying with the
@@ -69,6 +69,28 @@ Codes merge_subspaces(Codes codes, int64_t outputs) {
     codes = std::move(merged);
   }
   return codes;
+}
+
+inline int16_t rounded(float value) {
+  return static_cast<int16_t>(static_cast<int32_t>(value + (value < 0 ? -0.5f : 0.5f)));
+}
+
+// output[c] = activation(scale[c] * sums[c] + bias[c]) in loops that compilers turn into vectors.
+// scale, bias: null when absent.
+void finish_outputs(const float* __restrict sums, const float* scale, const float* bias,
+                    int64_t count, Activation activation, float* __restrict output) {
+  for (int64_t c = 0; c < count; ++c) output[c] = sums[c];
+  if (scale != nullptr) {
+    for (int64_t c = 0; c < count; ++c) output[c] *= scale[c];
+  }
+  if (bias != nullptr) {
+    for (int64_t c = 0; c < count; ++c) output[c] += bias[c];
+  }
+  if (activation == Activation::kRelu) {
+    for (int64_t c = 0; c < count; ++c) output[c] = output[c] < 0.0f ? 0.0f : output[c];
+  } else if (activation != Activation::kNone) {
+    for (int64_t c = 0; c < count; ++c) output[c] = activate(output[c], activation);
+  }
 }
 
 class LookupFc final : public FcLayer {
@@ -244,7 +266,7 @@ Codes LookupFc::unpacked() const {
 void LookupFc::plan(const FcShape& shape, int threads) {
   shape_ = shape;
   threads_ = std::max(threads, 1);
-  if (shape.rows >= kConvRows) {
+  if (shape.rows >= kConvRows && entries_ > ops_.row_entries) {
     ConvShape conv;
     conv.batch = conv.in_h = conv.out_h = 1;
     conv.in_w = conv.out_w = shape.rows;
@@ -292,11 +314,14 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   int16_t* x = x_.data() + chunk.m0 * x_step;
   const float* from = row + first;
   // Where the factor is NaN the values do not matter, but converting NaN would be undefined.
-  const bool finite = !std::isnan(scale.factor);
-  for (int64_t j = 0; j < width; ++j) {
-    const int64_t at = d % 2 == 0 ? j : j / d * x_step + j % d;
-    const float value = finite ? from[j] * scale.input : 0.0f;
-    x[at] = static_cast<int16_t>(value < 0 ? value - 0.5f : value + 0.5f);
+  if (std::isnan(scale.factor)) {
+    std::fill_n(x, (chunk.m1 - chunk.m0) * x_step, int16_t{0});
+  } else if (d % 2 == 0) {
+    for (int64_t j = 0; j < width; ++j) x[j] = rounded(from[j] * scale.input);
+  } else {
+    for (int64_t j = 0; j < width; ++j) {
+      x[j / d * x_step + j % d] = rounded(from[j] * scale.input);
+    }
   }
   if (multiplies_) return;
   FcBuild build;
@@ -328,9 +353,9 @@ void LookupFc::run_block(int64_t block, float* output) {
   }
   const int64_t c0 = block * kFcBlock;
   const int64_t c1 = std::min(shape_.out_channels, c0 + kFcBlock);
-  for (int64_t c = c0; c < c1; ++c) {
-    output[c] = finish(sums[c - c0], constants_, c, shape_.activation);
-  }
+  finish_outputs(sums, constants_.scale.empty() ? nullptr : constants_.scale.data() + c0,
+                 constants_.bias.empty() ? nullptr : constants_.bias.data() + c0, c1 - c0,
+                 shape_.activation, output + c0);
 }
 
 void LookupFc::run(const float* input, float* output) {

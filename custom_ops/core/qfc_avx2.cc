@@ -331,7 +331,7 @@ float energy(const float* x, int64_t count) {
   return total;
 }
 
-constexpr FcOps kOps = {unit, unit_bytes, pack, unpack, build, add, energy, multiply};
+constexpr FcOps kOps = {16, unit, unit_bytes, pack, unpack, build, add, energy, multiply};
 
 }  // namespace
 

@@ -194,7 +194,7 @@ float energy(const float* x, int64_t count) {
   return _mm512_reduce_add_ps(sum);
 }
 
-constexpr FcOps kOps = {unit, unit_bytes, pack, unpack, build, add, energy};
+constexpr FcOps kOps = {64, unit, unit_bytes, pack, unpack, build, add, energy};
 
 }  // namespace
 }  // namespace qcnn

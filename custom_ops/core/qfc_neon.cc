@@ -196,7 +196,7 @@ float energy(const float* x, int64_t count) {
   return total;
 }
 
-constexpr FcOps kOps = {unit, unit_bytes, pack, unpack, build, add, energy};
+constexpr FcOps kOps = {16, unit, unit_bytes, pack, unpack, build, add, energy};
 
 }  // namespace
 

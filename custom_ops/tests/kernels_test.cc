@@ -7,6 +7,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <tuple>
 
 #include "random_layer.h"
 
@@ -224,16 +225,20 @@ TEST_P(Kernels, LayersCanBePlannedAgain) {
       EXPECT_EQ(output, run_conv(kernel(), s, codes, input)) << size;
     }
   }
-  FcShape fc = {1, 30, 300, Activation::kNone};
-  const Codes fc_codes = random_codes(&random, {30, 300, 1, 1, 32, 4, 1, true, true});
-  const auto fc_layer = kernel().fc(fc, fc_codes);
-  for (int64_t rows : {1, 40, 3, 9, 1}) {
-    fc.rows = rows;
-    const auto input = random_floats(&random, rows * 30);
-    std::vector<float> output(static_cast<size_t>(rows * 300));
-    fc_layer->plan(fc, 2);
-    fc_layer->run(input.data(), output.data());
-    EXPECT_EQ(output, run_fc(kernel(), fc, fc_codes, input)) << rows;
+  // Codebooks of subspaces, and palettes: one codebook of scalars.
+  for (const auto& [K, d, sharing] : {std::make_tuple(32, 4, 1), std::make_tuple(128, 4, 1),
+                                      std::make_tuple(256, 1, 0), std::make_tuple(4, 1, 0)}) {
+    FcShape fc = {1, 30, 300, Activation::kNone};
+    const Codes fc_codes = random_codes(&random, {30, 300, 1, 1, K, d, sharing, true, true});
+    const auto fc_layer = kernel().fc(fc, fc_codes);
+    for (int64_t rows : {1, 40, 3, 9, 1}) {
+      fc.rows = rows;
+      const auto input = random_floats(&random, rows * 30);
+      std::vector<float> output(static_cast<size_t>(rows * 300));
+      fc_layer->plan(fc, 2);
+      fc_layer->run(input.data(), output.data());
+      EXPECT_EQ(output, run_fc(kernel(), fc, fc_codes, input)) << rows << " rows, K " << K;
+    }
   }
 }
 
