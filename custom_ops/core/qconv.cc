@@ -177,7 +177,7 @@ void LookupConv::make_chunks() {
       const int64_t row_bytes = K_ * kLanes * 2;
       const int most = ops_.window(std::min(grid.nx, kMaxTaps));
       const int64_t window = std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
-                                                 1, ops_.window(std::min(grid.nx, kMaxTaps)));
+                                                 std::min(most, 2), most);
       const int64_t fit =
           std::max<int64_t>(1, caches().l1 / 2 / (row_bytes * (window + grid.row_span())));
       ring_rows_ = std::max(ring_rows_, window + grid.row_span());
