@@ -46,8 +46,6 @@ void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, 
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
     Moments m[4];
     for (int i = 0; i < 4; ++i) {
-      // 2 KiB ahead.
-      _mm_prefetch(reinterpret_cast<const char*>(input + 512 + i * stride), _MM_HINT_T0);
       m[i] = moments_of(input + i * stride, width, tail);
     }
     _mm_storeu_ps(squares + p, across(m[0].squares, m[1].squares, m[2].squares, m[3].squares));

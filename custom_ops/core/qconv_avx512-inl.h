@@ -48,6 +48,9 @@ inline int64_t moments_of_three(const float* input, int64_t pixels, float* squar
       _mm512_setr_epi32(0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30, 33, 36, 39, 42, 45);
   int64_t p = 0;
   for (; p + 16 <= pixels; p += 16, input += 48) {
+    for (int i = 0; i < 3; ++i) {  // 3 KiB ahead
+      _mm_prefetch(reinterpret_cast<const char*>(input + 768 + 16 * i), _MM_HINT_T0);
+    }
     const __m512 a = _mm512_loadu_ps(input), b = _mm512_loadu_ps(input + 16),
                  c = _mm512_loadu_ps(input + 32);
     __m512 square = _mm512_setzero_ps(), sum = square;
@@ -72,8 +75,6 @@ void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, 
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
     Moments m[4];
     for (int i = 0; i < 4; ++i) {
-      // 2 KiB ahead.
-      _mm_prefetch(reinterpret_cast<const char*>(input + 512 + i * stride), _MM_HINT_T0);
       m[i] = moments_of(input + i * stride, width, tail);
     }
     _mm_storeu_ps(squares + p, across(m[0].squares, m[1].squares, m[2].squares, m[3].squares));
