@@ -141,26 +141,41 @@ def _cover(
     cost: Callable[[int], float],
 ) -> list[int]:
     """Rows of every column."""
-    best: tuple[float, int, int, int] | None = None
+    best: tuple[float, int, int] | None = None
     most = min(out_w, (out_w + LANES - lane_span - 1) // (LANES - lane_span) + 8)
-    for segments in range(1, most + 1):
-        width = -(-out_w // segments)
-        if width + lane_span > LANES:
-            continue
-        beside = LANES // (width + lane_span)
-        needed = -(-out_w // width)
-        for runs in range(-(-out_h // max_rows), out_h + 1):
-            rows = -(-out_h // runs)
-            strips = needed * -(-out_h // rows)
-            total = -(-strips // beside) * cost(rows)
+    least = -(-out_h // max_rows)
+    # Rows of a run, from many to few; width 0: strips as wide as there is room.
+    for rows in dict.fromkeys(-(-out_h // runs) for runs in range(least, out_h + 1)):
+        cuts = []
+        for segments in range(1, most + 1):
+            width = -(-out_w // segments)
+            if width + lane_span <= LANES:
+                strips = -(-out_w // width) * -(-out_h // rows)
+                cuts.append((width, -(-strips // (LANES // (width + lane_span)))))
+        cuts.append((0, len(_pack(rows, 0, out_h, out_w, lane_span))))
+        for width, columns in cuts:
+            total = columns * cost(rows)
             if best is None or total < best[0]:
-                best = total, needed, runs, beside
+                best = total, rows, width
     assert best is not None
-    _, segments, runs, _ = best
-    width, rows = -(-out_w // segments), -(-out_h // runs)
-    beside = LANES // (width + lane_span)
-    heights = [min(rows, out_h - y) for y in range(0, out_h, rows) for _ in range(0, out_w, width)]
-    return [max(heights[i : i + beside]) for i in range(0, len(heights), beside)]
+    return _pack(best[1], best[2], out_h, out_w, lane_span)
+
+
+def _pack(rows: int, width: int, out_h: int, out_w: int, lane_span: int) -> list[int]:
+    """Rows of every column, strips of `width` (0: any) put into one after the other."""
+    columns: list[int] = []
+    lane = LANES
+    for y in range(0, out_h, rows):
+        x = 0
+        while x < out_w:
+            if lane + max(width, 1) + lane_span > LANES:
+                columns.append(0)
+                lane = 0
+            taken = width or min(LANES - lane_span - lane, out_w - x)
+            columns[-1] = max(columns[-1], min(rows, out_h - y))
+            lane += taken + lane_span
+            x += taken
+    return columns
 
 
 @lru_cache(maxsize=1024)

@@ -45,6 +45,41 @@ std::vector<AxisTaps> axis_taps(int64_t kernel, int64_t stride, int64_t dilation
   return all;
 }
 
+// How an output is cut into strips: equal ones, or (width 0) each as wide as the rest of its run and
+// the rest of its column allow.
+struct Cut {
+  int64_t rows = 0, width = 0;
+};
+
+// Puts strips into columns, one after the other, and returns how many columns there are.
+int64_t pack(const Cut& cut, int64_t out_h, int64_t out_w, int64_t lane_span,
+             std::vector<Column>* columns) {
+  int64_t count = 0, lane = kLanes;
+  for (int64_t y = 0; y < out_h; y += cut.rows) {
+    for (int64_t x = 0; x < out_w;) {
+      if (lane + std::max<int64_t>(cut.width, 1) + lane_span > kLanes) {
+        ++count;
+        lane = 0;
+        if (columns != nullptr) columns->emplace_back();
+      }
+      Strip strip;
+      strip.lane = lane;
+      strip.y = y;
+      strip.x = x;
+      const int64_t width = cut.width > 0 ? cut.width : kLanes - lane_span - lane;
+      strip.width = std::min(width, out_w - x);
+      strip.rows = std::min(cut.rows, out_h - y);
+      lane += (cut.width > 0 ? cut.width : strip.width) + lane_span;
+      x += strip.width;
+      if (columns != nullptr) {
+        columns->back().rows = std::max(columns->back().rows, strip.rows);
+        columns->back().strips.push_back(strip);
+      }
+    }
+  }
+  return count;
+}
+
 }  // namespace
 
 std::vector<TapGrid> tap_grids(const ConvShape& s) {
@@ -73,58 +108,35 @@ std::vector<TapGrid> tap_grids(const ConvShape& s) {
 std::vector<Column> cover(int64_t out_h, int64_t out_w, int64_t lane_span, int64_t row_span,
                           int64_t max_rows, int64_t columns_wanted, const ColumnCost& cost) {
   assert(out_h > 0 && out_w > 0 && lane_span < kLanes && max_rows > 0);
-  // Each row of outputs is cut into equal segments, the rows into equal runs; what costs least
-  // wins.
-  double best = 0;
-  int64_t best_segments = 0, best_runs = 0;
-  const int64_t most = std::min(out_w, (out_w + kLanes - lane_span - 1) / (kLanes - lane_span) + 8);
-  for (int64_t segments = 1; segments <= most; ++segments) {
-    const int64_t width = (out_w + segments - 1) / segments;
-    if (width + lane_span > kLanes) continue;
-    const int64_t beside = kLanes / (width + lane_span);
-    const int64_t needed = (out_w + width - 1) / width;
-    // A run count beyond these fills the lanes no better.
-    const int64_t least = (out_h + max_rows - 1) / max_rows;
-    for (int64_t runs = least; runs <= out_h; ++runs) {
-      const int64_t rows = (out_h + runs - 1) / runs;
-      const int64_t strips = needed * ((out_h + rows - 1) / rows);
-      const int64_t columns = (strips + beside - 1) / beside;
-      // Columns go to threads; the fullest thread decides.
-      const int64_t each = (columns + columns_wanted - 1) / columns_wanted;
-      const double total = static_cast<double>(each) * cost(rows, row_span);
-      if (best_segments == 0 || total < best) {
-        best = total;
-        best_segments = needed;
-        best_runs = runs;
-      }
+  // The rows are cut into equal runs, each run into strips; what costs least wins.
+  Cut best;
+  double least = 0;
+  int64_t rows = 0;
+  const auto consider = [&](const Cut& cut, int64_t columns) {
+    // Columns go to threads; the fullest thread decides.
+    const int64_t each = (columns + columns_wanted - 1) / columns_wanted;
+    const double total = static_cast<double>(each) * cost(cut.rows, row_span);
+    if (best.rows == 0 || total < least) {
+      least = total;
+      best = cut;
     }
+  };
+  for (int64_t runs = (out_h + max_rows - 1) / max_rows; runs <= out_h; ++runs) {
+    if ((out_h + runs - 1) / runs == rows) continue;
+    rows = (out_h + runs - 1) / runs;
+    const int64_t most =
+        std::min(out_w, (out_w + kLanes - lane_span - 1) / (kLanes - lane_span) + 8);
+    for (int64_t segments = 1; segments <= most; ++segments) {
+      const int64_t width = (out_w + segments - 1) / segments;
+      if (width + lane_span > kLanes) continue;
+      const int64_t beside = kLanes / (width + lane_span);
+      const int64_t strips = (out_w + width - 1) / width * ((out_h + rows - 1) / rows);
+      consider({rows, width}, (strips + beside - 1) / beside);
+    }
+    consider({rows, 0}, pack({rows, 0}, out_h, out_w, lane_span, nullptr));
   }
-  assert(best_segments > 0);
-  const int64_t width = (out_w + best_segments - 1) / best_segments;
-  const int64_t rows = (out_h + best_runs - 1) / best_runs;
-  const int64_t beside = kLanes / (width + lane_span);
   std::vector<Column> columns;
-  for (int64_t y = 0; y < out_h; y += rows) {
-    for (int64_t x = 0; x < out_w; x += width) {
-      if (columns.empty() || static_cast<int64_t>(columns.back().strips.size()) == beside) {
-        Column column;
-        column.pitch = width + lane_span;
-        column.rows = rows;
-        columns.push_back(column);
-      }
-      Strip strip;
-      strip.y = y;
-      strip.x = x;
-      strip.width = std::min(width, out_w - x);
-      strip.rows = std::min(rows, out_h - y);
-      columns.back().strips.push_back(strip);
-    }
-  }
-  // The last strips may all be short.
-  for (Column& column : columns) {
-    column.rows = 0;
-    for (const Strip& strip : column.strips) column.rows = std::max(column.rows, strip.rows);
-  }
+  pack(best, out_h, out_w, lane_span, &columns);
   return columns;
 }
 

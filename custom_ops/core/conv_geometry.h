@@ -32,14 +32,14 @@ std::vector<TapGrid> tap_grids(const ConvShape& shape);
 
 // A run of output rows that fills `width` lanes of every row of its column.
 struct Strip {
+  int64_t lane = 0;      // of its first output
   int64_t y = 0, x = 0;  // of its first output
   int64_t width = 0;     // outputs in x
   int64_t rows = 0;      // outputs in y; at most the column's rows
 };
 
-// Strips side by side: strip i begins at lane i * pitch.
+// Strips side by side.
 struct Column {
-  int64_t pitch = 0;
   int64_t rows = 0;
   std::vector<Strip> strips;
 };

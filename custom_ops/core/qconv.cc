@@ -567,11 +567,10 @@ void LookupConv::set_pixels(const Column& column, const TapGrid& grid, int64_t r
                             const float* image, const float** pixels) const {
   const ConvShape& s = shape_;
   std::fill_n(pixels, kLanes, zeros_.data());
-  for (size_t i = 0; i < column.strips.size(); ++i) {
-    const Strip& strip = column.strips[i];
+  for (const Strip& strip : column.strips) {
     const int64_t y = (strip.y + row + grid.first_row) * s.stride_h + grid.phase_h - s.pad_top;
     if (y < 0 || y >= s.in_h || row >= strip.rows + grid.row_span()) continue;
-    const int64_t lane = static_cast<int64_t>(i) * column.pitch;
+    const int64_t lane = strip.lane;
     const int64_t count = strip.width + grid.lane_span();
     int64_t x = (strip.x + grid.first_lane) * s.stride_w + grid.phase_w - s.pad_left;
     for (int64_t l = 0; l < count; ++l, x += s.stride_w) {
@@ -598,11 +597,10 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
   const ChunkBound& weights = chunks_[index].bound;
   std::fill_n(worker->scale, lanes, 0.0f);
   std::fill_n(worker->factor, lanes, 0.0f);
-  for (size_t strip_index = 0; strip_index < column.strips.size(); ++strip_index) {
-    const Strip& strip = column.strips[strip_index];
+  for (const Strip& strip : column.strips) {
     for (int64_t row = 0; row < strip.rows; ++row) {
       const int64_t first = (strip.y + row) * shape_.in_w + strip.x;
-      const int64_t lane = row * kLanes + static_cast<int64_t>(strip_index) * column.pitch;
+      const int64_t lane = row * kLanes + strip.lane;
       const int64_t count = std::min(strip.width, positions_ - first);
       for (int64_t l = 0; l < count; ++l) {
         InputBound bound;
@@ -732,14 +730,12 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
   finish.pixels = pixels;
   for (int64_t row = 0; row < column.rows; ++row) {
     std::fill_n(pixels, kLanes, nullptr);
-    for (size_t i = 0; i < column.strips.size(); ++i) {
-      const Strip& strip = column.strips[i];
+    for (const Strip& strip : column.strips) {
       if (row >= strip.rows) continue;
       const int64_t first = (strip.y + row) * shape_.out_w + strip.x;
       const int64_t count = pointwise_ ? std::min(strip.width, positions_ - first) : strip.width;
       for (int64_t l = 0; l < count; ++l) {
-        pixels[static_cast<int64_t>(i) * column.pitch + l] =
-            result + (first + l) * shape_.out_channels + c;
+        pixels[strip.lane + l] = result + (first + l) * shape_.out_channels + c;
       }
     }
     for (float* pixel : pixels) {
