@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -59,6 +61,73 @@ TEST(Metadata, DamageNeverLeadsOutside) {
       (void)last;
     }
   }
+}
+
+TEST(MeanImage, IsNotInEveryModel) {
+  const auto model = read_file("small.tflite");
+  ASSERT_FALSE(model.empty());
+  const void* values = &model;
+  size_t size = 1;
+  EXPECT_EQ(qcnn_read_mean_image(model.data(), model.size(), &values, &size), QCNN_NOT_FOUND);
+  EXPECT_EQ(values, nullptr);
+  EXPECT_EQ(size, 0u);
+  EXPECT_EQ(qcnn_read_mean_image(model.data(), model.size(), nullptr, &size),
+            QCNN_INVALID_ARGUMENT);
+}
+
+TEST(ModelCheck, CountsOurOps) {
+  const auto model = read_file("small.tflite");
+  ASSERT_FALSE(model.empty());
+  QcnnModelInfo info;
+  ASSERT_EQ(qcnn_check_model(model.data(), model.size(), &info), QCNN_OK);
+  EXPECT_GT(info.qconv + info.qfc, 0u);
+  EXPECT_EQ(info.foreign_op, nullptr);
+  EXPECT_EQ(qcnn_check_model(model.data(), model.size(), nullptr), QCNN_INVALID_ARGUMENT);
+}
+
+TEST(ModelCheck, NamesAForeignOp) {
+  auto model = read_file("small.tflite");
+  ASSERT_FALSE(model.empty());
+  const std::string ours("QConv");
+  const auto at = std::search(model.begin(), model.end(), ours.begin(), ours.end());
+  ASSERT_NE(at, model.end());
+  *at = 'X';
+  QcnnModelInfo info;
+  ASSERT_EQ(qcnn_check_model(model.data(), model.size(), &info), QCNN_OK);
+  EXPECT_EQ(std::string(info.foreign_op, info.foreign_op_size), "XConv");
+}
+
+TEST(ModelCheck, CutOffFilesAreRefused) {
+  const auto model = read_file("small.tflite");
+  ASSERT_FALSE(model.empty());
+  QcnnModelInfo info;
+  // Up to 15 bytes at the end may be padding.
+  for (size_t size = 0; size + 16 < model.size(); size += 7) {
+    const std::vector<char> cut(model.begin(), model.begin() + static_cast<std::ptrdiff_t>(size));
+    ASSERT_EQ(qcnn_check_model(size == 0 ? model.data() : cut.data(), size, &info), QCNN_DAMAGED)
+        << size << " of " << model.size() << " bytes";
+  }
+}
+
+TEST(ModelCheck, DamageNeverLeadsOutside) {
+  const auto model = read_file("small.tflite");
+  ASSERT_FALSE(model.empty());
+  std::mt19937 random(12);
+  int refused = 0;
+  for (int round = 0; round < 20000; ++round) {
+    std::vector<char> damaged = model;
+    for (unsigned n = 1 + random() % 8; n > 0; --n) {
+      damaged[random() % damaged.size()] = static_cast<char>(random());
+    }
+    QcnnModelInfo info;
+    const QcnnStatus status = qcnn_check_model(damaged.data(), damaged.size(), &info);
+    refused += status == QCNN_DAMAGED;
+    if (info.foreign_op != nullptr) {
+      ASSERT_GE(info.foreign_op, damaged.data());
+      ASSERT_LE(info.foreign_op + info.foreign_op_size, damaged.data() + damaged.size());
+    }
+  }
+  EXPECT_GT(refused, 1000);
 }
 
 }  // namespace

@@ -36,10 +36,12 @@ def test_nothing_of_tensorflow_is_imported():
 def test_only_the_public_functions_are_exported():
     exported = {name for name, defined in symbols() if defined and not name.startswith("_Z")}
     assert exported == {
+        "qcnn_check_model",
         "qcnn_delegate_create",
         "qcnn_delegate_delete",
         "qcnn_kernels",
         "qcnn_memory",
+        "qcnn_read_mean_image",
         "qcnn_read_metadata",
         "qcnn_register_ops",
         "qcnn_register_ops_with",

@@ -95,6 +95,26 @@ QCNN_EXPORT QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op,
 QCNN_EXPORT QcnnStatus qcnn_read_metadata(const void* model, size_t size, const char** json,
                                           size_t* json_size);
 
+/* Finds the mean image that the metadata announces with "mean_image": true.
+ *
+ * values, values_size: on QCNN_OK little-endian float16 inside `model`, (H, W, channels) with H and
+ * W the metadata's "size"; the size in bytes. May stand on any address. */
+QCNN_EXPORT QcnnStatus qcnn_read_mean_image(const void* model, size_t size, const void** values,
+                                            size_t* values_size);
+
+typedef struct {
+  uint32_t qconv, qfc, lrn; /* nodes: QConv, QFC, LOCAL_RESPONSE_NORMALIZATION */
+  const char* foreign_op;   /* name, inside the model, of a custom op that is not ours, or null */
+  size_t foreign_op_size;   /* its bytes: it is not terminated by a zero */
+} QcnnModelInfo;
+
+/* Whether a .tflite file is whole: every table, constant and index of a tensor lies where it
+ * should. For files that anyone may have made or cut off; what the layers hold is checked when they
+ * are prepared.
+ *
+ * Returns QCNN_OK, QCNN_DAMAGED or QCNN_INVALID_ARGUMENT. */
+QCNN_EXPORT QcnnStatus qcnn_check_model(const void* model, size_t size, QcnnModelInfo* info);
+
 #ifdef __cplusplus
 } /* extern "C" */
 #endif
