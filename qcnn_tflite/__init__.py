@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .api import ConversionResult, convert
     from .benchmarking import BenchmarkResult, benchmark
     from .calibration.preprocessing import Preprocessing
+    from .comparison import Comparison, compare
     from .config import Config, LayerConfig, LearningConfig
     from .errors import (
         ConfigError,
@@ -33,6 +34,7 @@ _MODULES = {
     "api": ("ConversionResult", "convert"),
     "benchmarking": ("BenchmarkResult", "benchmark"),
     "calibration.preprocessing": ("Preprocessing",),
+    "comparison": ("Comparison", "compare"),
     "config": ("Config", "LayerConfig", "LearningConfig"),
     "errors": (
         "ConfigError",
@@ -52,6 +54,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "BenchmarkResult",
+    "Comparison",
     "Config",
     "ConfigError",
     "ConversionReport",
@@ -70,6 +73,7 @@ __all__ = [
     "RuntimeMissingError",
     "benchmark",
     "classify",
+    "compare",
     "convert",
     "evaluate",
     "inspect",

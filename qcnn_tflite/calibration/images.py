@@ -36,15 +36,28 @@ class CalibrationImages:
         Of one image, as the network takes it.
     load : callable
         Index to array.
+    names : sequence of str, optional
+        Of the files.
     """
 
-    def __init__(self, count: int, shape: tuple[int, ...], load: _Load) -> None:
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, ...],
+        load: _Load,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self._count = count
         self._load = load
+        self._names = names
         self.shape = shape
 
     def __len__(self) -> int:
         return self._count
+
+    def name(self, index: int) -> str:
+        """For people: the image's file, or its number where it came in an array."""
+        return f"image {index}" if self._names is None else self._names[index]
 
     def batches(self, size: int, indices: Indices | None = None) -> Iterator[FloatArray]:
         """Prepared images, `size` at a time; the last batch may be smaller.
@@ -231,7 +244,7 @@ def _labelled(images: CalibrationImages, labels: Any) -> LabelledImages:
 def _limited(images: CalibrationImages, limit: int | None) -> CalibrationImages:
     if limit is None or limit >= len(images):
         return images
-    return CalibrationImages(limit, images.shape, images._load)
+    return CalibrationImages(limit, images.shape, images._load, images._names)
 
 
 def _same_shape(images: CalibrationImages, shape: tuple[int, ...]) -> CalibrationImages:
@@ -248,7 +261,9 @@ def _from_files(
 ) -> CalibrationImages:
     prepare = _fitting(preprocessing, shape, "image files")
     files = files[:limit]
-    return CalibrationImages(len(files), shape, lambda i: prepare(files[i]))
+    return CalibrationImages(
+        len(files), shape, lambda i: prepare(files[i]), [str(file) for file in files]
+    )
 
 
 def _fitting(

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ..errors import QcnnError
-from . import benchmark, classify, convert, doctor, evaluate, inspect, models, quickstart
+from . import benchmark, classify, compare, convert, doctor, evaluate, inspect, models, quickstart
 
-_COMMANDS = (convert, classify, evaluate, benchmark, inspect, models, doctor, quickstart)
+_COMMANDS = (convert, classify, evaluate, compare, benchmark, inspect, models, doctor, quickstart)
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -16,6 +16,7 @@ COMMANDS = [
     "convert",
     "classify",
     "evaluate",
+    "compare",
     "benchmark",
     "inspect",
     "models",
@@ -243,3 +244,16 @@ def test_version(command):
     done = command("--version")
     assert done.code == 0
     assert "qcnn_tflite" in done.out
+
+
+def test_compare_lists_layers_and_worst_images(command, nets, converted):
+    done = command(
+        "compare", nets / "float.tflite", converted, nets / "images", "--worst", 3, "--json",
+        "--threads", 1,
+    )  # fmt: skip
+    assert done.code == 0
+    assert done.json["agreement"]["images"] == 24
+    assert {layer["name"] for layer in done.json["layers"]} <= {"conv", "hidden", "last", "tiny"}
+    assert len(done.json["worst"]) == 3 and done.json["worst"][0]["name"].endswith(".png")
+    done = command("compare", nets / "float.tflite", converted, nets / "nowhere")
+    assert done.code == 2 and "nowhere" in done.err
