@@ -24,6 +24,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 Indices = Sequence[int] | NDArray[np.integer[Any]]
 # Index of an image to the network's input for it, (H, W, C).
 _Load = Callable[[int], FloatArray]
+_Vary = Callable[[int, np.random.Generator], FloatArray]
 
 
 class CalibrationImages:
@@ -38,6 +39,9 @@ class CalibrationImages:
         Index to array.
     names : sequence of str, optional
         Of the files.
+    vary : callable, optional
+        Index and random generator to the image cropped and mirrored at random; None where the values
+        are not known to be a picture.
     """
 
     def __init__(
@@ -46,11 +50,18 @@ class CalibrationImages:
         shape: tuple[int, ...],
         load: _Load,
         names: Sequence[str] | None = None,
+        vary: _Vary | None = None,
     ) -> None:
         self._count = count
         self._load = load
         self._names = names
+        self._vary = vary
         self.shape = shape
+
+    @property
+    def can_vary(self) -> bool:
+        """Whether `batches` can crop and mirror at random."""
+        return self._vary is not None
 
     def __len__(self) -> int:
         return self._count
@@ -59,7 +70,9 @@ class CalibrationImages:
         """For people: the image's file, or its number where it came in an array."""
         return f"image {index}" if self._names is None else self._names[index]
 
-    def batches(self, size: int, indices: Indices | None = None) -> Iterator[FloatArray]:
+    def batches(
+        self, size: int, indices: Indices | None = None, *, variant: Sequence[int] | None = None
+    ) -> Iterator[FloatArray]:
         """Prepared images, `size` at a time; the last batch may be smaller.
 
         Parameters
@@ -67,6 +80,9 @@ class CalibrationImages:
         size : int
         indices : sequence of int, optional
             Which images, in this order; default: all.
+        variant : sequence of int, optional
+            Seed of random crops and mirrorings, where the images can vary: equal ones give equal images,
+            whatever the order. Default: every image as it is evaluated.
 
         Yields
         ------
@@ -84,7 +100,7 @@ class CalibrationImages:
         ahead: deque[list[Future[FloatArray]]] = deque()
         try:
             for chunk in chunks:
-                ahead.append([pool.submit(self._checked, i) for i in chunk])
+                ahead.append([pool.submit(self._checked, i, variant) for i in chunk])
                 if len(ahead) > 1:
                     yield np.stack([f.result() for f in ahead.popleft()])
             while ahead:
@@ -92,8 +108,11 @@ class CalibrationImages:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _checked(self, index: int) -> FloatArray:
-        values = self._load(index)
+    def _checked(self, index: int, variant: Sequence[int] | None) -> FloatArray:
+        if variant is None or self._vary is None:
+            values = self._load(index)
+        else:
+            values = self._vary(index, np.random.default_rng((*variant, index)))
         if values.shape != self.shape:
             raise DataError(
                 f"image {index} has shape {values.shape}, the model takes {self.shape}; prepare all "
@@ -244,7 +263,7 @@ def _labelled(images: CalibrationImages, labels: Any) -> LabelledImages:
 def _limited(images: CalibrationImages, limit: int | None) -> CalibrationImages:
     if limit is None or limit >= len(images):
         return images
-    return CalibrationImages(limit, images.shape, images._load, images._names)
+    return CalibrationImages(limit, images.shape, images._load, images._names, images._vary)
 
 
 def _same_shape(images: CalibrationImages, shape: tuple[int, ...]) -> CalibrationImages:
@@ -262,7 +281,11 @@ def _from_files(
     prepare = _fitting(preprocessing, shape, "image files")
     files = files[:limit]
     return CalibrationImages(
-        len(files), shape, lambda i: prepare(files[i]), [str(file) for file in files]
+        len(files),
+        shape,
+        lambda i: prepare(files[i]),
+        [str(file) for file in files],
+        lambda i, rng: prepare.varied(files[i], rng),
     )
 
 
@@ -320,12 +343,20 @@ def _from_arrays(
         places += [(number, None)] if single else [(number, row) for row in range(len(array))]
     places = places[:limit]
 
-    def load(i: int) -> FloatArray:
+    def array_of_image(i: int) -> NDArray[Any]:
         number, row = places[i]
-        array = arrays[number] if row is None else arrays[number][row]
-        return np.asarray(array, np.float32) if prepare is None else prepare(np.asarray(array))
+        return np.asarray(arrays[number] if row is None else arrays[number][row])
 
-    return CalibrationImages(len(places), shape, load)
+    if prepare is None:
+        return CalibrationImages(
+            len(places), shape, lambda i: np.asarray(array_of_image(i), np.float32)
+        )
+    return CalibrationImages(
+        len(places),
+        shape,
+        lambda i: prepare(array_of_image(i)),
+        vary=lambda i, rng: prepare.varied(array_of_image(i), rng),
+    )
 
 
 def _is_single(array: NDArray[Any], pixels: bool, shape: tuple[int, ...]) -> bool:

@@ -119,17 +119,57 @@ class Preprocessing:
         DataError
             If the image cannot be decoded, or has the wrong size for resize "none".
         """
-        pixels = self.pixels(image)
+        return self._normalized(self.pixels(image), self.mean_image)
+
+    def varied(self, image: ImageSource, rng: np.random.Generator) -> FloatArray:
+        """As a call, but of another crop and perhaps mirrored, for training.
+
+        The crop lies anywhere in the resized image. Where that leaves no room, the image is shifted by
+        up to an eighth of its side, and its border rows and columns are repeated.
+
+        Parameters
+        ----------
+        image : path, bytes, PIL.Image.Image or uint8 ndarray
+        rng : numpy.random.Generator
+
+        Returns
+        -------
+        ndarray of shape (H, W, C), float32
+        """
+        array = self._resized_pixels(image)
+        mean = self.mean_image
+        height, width = self.output_shape[:2]
+        room = [n - c for n, c in zip(array.shape[:2], (height, width), strict=True)]
+        margins = [0 if r else max(1, c // 8) for r, c in zip(room, (height, width), strict=True)]
+        if any(margins):
+            edges = [(n, n) for n in margins] + [(0, 0)]
+            array = np.pad(array, edges, mode="edge")
+            mean = None if mean is None else np.pad(mean, edges, mode="edge")
+        top, left = (
+            int(rng.integers(0, r + 2 * n + 1)) for r, n in zip(room, margins, strict=True)
+        )
+        array = array[top : top + height, left : left + width]
+        if mean is not None:
+            mean = mean[top : top + height, left : left + width]
+        if rng.integers(2):
+            array = array[:, ::-1]
+        return self._normalized(array, mean)
+
+    def _normalized(self, pixels: NDArray[np.uint8], mean_image: FloatArray | None) -> FloatArray:
         values = pixels.astype(np.float32) * np.float32(self.scale)
-        if self.mean_image is None:
+        if mean_image is None:
             values -= np.asarray(self.mean, np.float32)
         else:
-            values -= _centre(self.mean_image, self.output_shape[:2])
+            values -= _centre(mean_image, self.output_shape[:2])
         values /= np.asarray(self.std, np.float32)
         return values
 
     def pixels(self, image: ImageSource) -> NDArray[np.uint8]:
         """The resized and cropped pixels, uint8 (H, W, C), channels in the network's order."""
+        array = self._resized_pixels(image)
+        return np.ascontiguousarray(_centre(array, self.output_shape[:2]))
+
+    def _resized_pixels(self, image: ImageSource) -> NDArray[np.uint8]:
         name = os.fspath(image) if isinstance(image, (str, os.PathLike)) else "the image"
         opened = _resized(_decoded(image, name, self.channels), self.resize, self.size, name)
         array = np.asarray(opened)
@@ -137,7 +177,7 @@ class Preprocessing:
             array = array[:, :, None]
         elif self.channels == "BGR":
             array = array[:, :, ::-1]
-        return np.ascontiguousarray(_centre(array, self.output_shape[:2]))
+        return array
 
     def to_metadata(self) -> dict[str, Any]:
         """The object ``input`` of the model's metadata."""
