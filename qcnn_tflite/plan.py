@@ -8,7 +8,7 @@ from .config import Config, LayerConfig
 from .errors import ModelError
 from .graph import Layer, code_bits
 from .pq import BlockLayout
-from .report import LayerReport, theoretical_cost
+from .report import Cost, LayerReport, theoretical_cost
 
 
 @dataclass(frozen=True)
@@ -83,10 +83,10 @@ def _choose(
     if not wanted.quantize:
         return None, "kept float by the configuration"
     wanted = replace(wanted, d=min(wanted.d, layer.in_channels // layer.groups))
-    if _bytes(layer, wanted, scales) < layer.float_bytes:
+    if constant_bytes(layer, wanted, scales=scales) < layer.float_bytes:
         return PlannedLayer(layer, wanted, block_layout(layer, wanted)), ""
     shared = replace(wanted, codebooks="shared", output_scale=True)
-    if _bytes(layer, shared, scales) < layer.float_bytes:
+    if constant_bytes(layer, shared, scales=scales) < layer.float_bytes:
         remark = "one shared codebook: a codebook per subspace would be larger than the weights"
         return PlannedLayer(layer, shared, block_layout(layer, shared), remark), ""
     return None, "codebooks, codes and scales would be larger than the weights"
@@ -103,7 +103,16 @@ def block_layout(layer: Layer, config: LayerConfig) -> BlockLayout:
     )
 
 
-def _bytes(layer: Layer, config: LayerConfig, scales: bool) -> int:
+def constant_bytes(layer: Layer, config: LayerConfig, *, scales: bool) -> int:
+    """Bytes that a layer's constants would take in the file.
+
+    Parameters
+    ----------
+    layer : Layer
+    config : LayerConfig
+    scales : bool
+        Whether the layer will carry a scale per output even if `config` asks for none.
+    """
     layout = block_layout(layer, config)
     count = {"shared": 1, "per_subspace": layout.M, "per_group": layout.M * layout.groups}
     per_codebook = layout.P * layout.out_channels * layout.M // count[config.codebooks]
@@ -113,6 +122,25 @@ def _bytes(layer: Layer, config: LayerConfig, scales: bool) -> int:
     scale = 4 * layer.out_channels if scales or config.output_scale else 0
     bias = 4 * layer.out_channels if layer.bias is not None else 0
     return count[config.codebooks] * K * layout.d * itemsize + codes + scale + bias
+
+
+def layer_cost(layer: Layer, *, d: int, K: int, codebooks: int | None = None) -> Cost:
+    """`theoretical_cost` of a layer of a model."""
+    in_positions = layer.positions
+    if layer.kind != "fc" and len(layer.input_shape) == 4:
+        in_positions = layer.input_shape[1] * layer.input_shape[2]
+    return theoretical_cost(
+        in_positions=in_positions,
+        out_positions=layer.positions,
+        in_channels=layer.in_channels,
+        out_channels=layer.out_channels,
+        kernel=layer.kernel,
+        groups=layer.groups,
+        d=d,
+        K=K,
+        codebooks=codebooks,
+        bias=layer.bias is not None,
+    )
 
 
 def _float_report(layer: Layer, reason: str) -> LayerReport:
@@ -153,21 +181,7 @@ def quantized_report(
     seconds : float
     """
     layer, layout = planned.layer, planned.layout
-    in_positions = layer.positions
-    if layer.kind != "fc" and len(layer.input_shape) == 4:
-        in_positions = layer.input_shape[1] * layer.input_shape[2]
-    cost = theoretical_cost(
-        in_positions=in_positions,
-        out_positions=layer.positions,
-        in_channels=layer.in_channels,
-        out_channels=layer.out_channels,
-        kernel=layer.kernel,
-        groups=layer.groups,
-        d=layout.d,
-        K=K,
-        codebooks=codebooks,
-        bias=layer.bias is not None,
-    )
+    cost = layer_cost(layer, d=layout.d, K=K, codebooks=codebooks)
     choice = "" if damping is None else f"damping {damping:g}"
     return LayerReport(
         name=layer.name,

@@ -59,12 +59,17 @@ def with_prediction(report: LayerReport, layer: Layer, kernel: str) -> LayerRepo
     """
     if report.K is None or report.d is None:
         return report
+    predicted = quantized_ms(layer, report.K, report.d, kernel)
+    return replace(report, predicted_ms=predicted)
+
+
+def quantized_ms(layer: Layer, K: int, d: int, kernel: str) -> float | None:
+    """Predicted milliseconds of a layer if it is quantized; None where its size is not fixed."""
     shape = _shape(layer)
     if shape is None:
-        return report
+        return None
     batch = max(1, layer.input_shape[0]) if isinstance(shape, ConvLayerShape) else 1
-    predicted = cost_model.predict_ms(shape, report.K, report.d, kernel, batch=batch)
-    return replace(report, predicted_ms=predicted)
+    return cost_model.predict_ms(shape, K, d, kernel, batch=batch)
 
 
 def _shape(layer: Layer) -> ConvLayerShape | FcLayerShape | None:
