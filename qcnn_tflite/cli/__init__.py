@@ -12,9 +12,31 @@ from collections.abc import Sequence
 from types import FrameType
 
 from ..errors import QcnnError
-from . import benchmark, classify, compare, convert, doctor, evaluate, inspect, models, quickstart
+from . import (
+    benchmark,
+    classify,
+    compare,
+    convert,
+    demo_assets,
+    doctor,
+    evaluate,
+    inspect,
+    models,
+    quickstart,
+)
 
-_COMMANDS = (convert, classify, evaluate, compare, benchmark, inspect, models, doctor, quickstart)
+_COMMANDS = (
+    convert,
+    classify,
+    evaluate,
+    compare,
+    benchmark,
+    inspect,
+    models,
+    doctor,
+    quickstart,
+    demo_assets,
+)
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -55,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
     )
     for module in _COMMANDS:
-        name = module.__name__.rpartition(".")[2]
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
         command = commands.add_parser(
             name,
             help=module.HELP,
