@@ -70,6 +70,12 @@ class CalibrationImages:
         """For people: the image's file, or its number where it came in an array."""
         return f"image {index}" if self._names is None else self._names[index]
 
+    def subset(self, indices: Indices) -> CalibrationImages:
+        """Some of the images, in this order; without random crops."""
+        chosen = [int(i) for i in indices]
+        names = [self.name(i) for i in chosen]
+        return CalibrationImages(len(chosen), self.shape, lambda i: self._load(chosen[i]), names)
+
     def batches(
         self, size: int, indices: Indices | None = None, *, variant: Sequence[int] | None = None
     ) -> Iterator[FloatArray]:

@@ -119,7 +119,7 @@ class PairedNetwork:
         return 1
 
     def stream(
-        self, op: int, tensors: list[int], replaced: Replacements
+        self, op: int, tensors: list[int], replaced: Replacements, *, floats: bool = True
     ) -> Iterator[tuple[slice, list[FloatArray], list[FloatArray]]]:
         """Values of `tensors` before operator `op`, batch by batch.
 
@@ -131,6 +131,8 @@ class PairedNetwork:
             Tensors of the main subgraph that are live before `op`.
         replaced : mapping
             Layers on the quantized path that have been learned so far.
+        floats : bool
+            False leaves out the float path, which takes half of the time, and yields no values of it.
 
         Yields
         ------
@@ -143,13 +145,21 @@ class PairedNetwork:
         computed = [t for t in tensors if t not in inputs]
         relevant = {i: r for i, r in replaced.items() if self._op <= i < op}
         float_run = quantized_run = None
-        if computed:
+        if computed and not floats:
+            quantized_run = self._runner(inputs, computed, op, relevant)
+        elif computed:
             float_run = self._runner(inputs, computed, op, {})
             quantized_run = self._runner(inputs, computed, op, relevant) if relevant else float_run
         for images, given_float, given_quantized in self._batches(inputs):
             apart = any(a is not b for a, b in zip(given_float, given_quantized, strict=True))
             values = dict(zip(inputs, given_float, strict=True))
             others = dict(zip(inputs, given_quantized, strict=True))
+            if not floats:
+                if quantized_run is not None:
+                    results = self._run(quantized_run, given_quantized)
+                    others.update(zip(computed, results, strict=True))
+                yield images, [], [others[t] for t in tensors]
+                continue
             if float_run is not None and quantized_run is not None:
                 values.update(zip(computed, self._run(float_run, given_float), strict=True))
                 if apart or relevant:
