@@ -78,7 +78,14 @@ struct Plane {
     if constexpr (kEntries == 16) {
       return vqtbl1q_u8(r[0], codes);
     } else if constexpr (kEntries == 32) {
-      return vqtbl2q_u8({{r[0], r[1]}}, codes);
+      uint8x16_t found = vqtbl2q_u8({{r[0], r[1]}}, codes);
+#if defined(__clang__)
+      // LLVM 17 (NDK 26, Xcode 16) takes the interleaving of two of these for one of four registers
+      // with constant indices, and fails or reads past its operands
+      // (tryToConvertShuffleOfTbl2ToTbl4).
+      __asm__("" : "+w"(found));
+#endif
+      return found;
     } else {
       // An index beyond a lookup's 64 bytes gives 0 (TBL) or leaves the lane as it is (TBX).
       uint8x16_t found = vqtbl4q_u8(four(0), codes);

@@ -13,7 +13,9 @@
 #define __AVX512VNNI__ 1
 #undef __AVX512VBMI__
 #define __AVX512VBMI__ 1
-#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,avx512vnni,avx512vbmi"))), apply_to = function)
+#pragma clang attribute push(                                                                     \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx2,fma,avx512vnni,avx512vbmi"))), \
+    apply_to = function)
 #endif
 #include "core/qfc_avx512_vnni.cc"
 #if defined(__x86_64__)

@@ -1,5 +1,5 @@
-// What the files of an instruction set include, included before their attribute is pushed: an inline
-// function that other files have too must not be compiled for a CPU that may not be there.
+// What the files of an instruction set include, included before their attribute is pushed: an
+// inline function that other files have too must not be compiled for a CPU that may not be there.
 //
 // A Swift package has no compiler flags for single files. Clang's attribute does the same, and each
 // file here hands one file of core/ to it. Other builds (CMakeLists.txt) do not see this folder.
