@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import cost_model, models
+from .budget import Budget, convert_within
 from .calibration.images import load_calibration
 from .calibration.preprocessing import Preprocessing
+from .comparison import held_out_agreement
 from .config import PRESETS, Config
-from .errors import OutputError
+from .errors import ConfigError, OutputError
 from .files import check_output, write_atomically
 from .graph import (
     Model,
@@ -79,6 +82,8 @@ def convert(
     progress: bool | None = None,
     overwrite: bool = False,
     predict_for: str = "auto",
+    budget: Budget | Mapping[str, Any] | None = None,
+    front: str | os.PathLike[str] | None = None,
 ) -> ConversionResult:
     """Convert a float network to product-quantized weights.
 
@@ -90,7 +95,8 @@ def convert(
     output : path, optional
         Where to write the converted `.tflite`; None writes nothing.
     weights : {"random"} or path, optional
-        For named models: `.npz`, `.h5` or `.keras`.
+        For named models: the path of a file, see `qcnn_tflite.models.weights.open_weights`; default: the
+        published ones, which may be downloaded (`qcnn-tflite models`).
     config : Config, str, path or mapping, default="paper"
         See `Config.load`.
     calibration : path, ndarray or iterable, optional
@@ -111,6 +117,13 @@ def convert(
     overwrite : bool, default=False
     predict_for : str, default="auto"
         Kernel whose times the report predicts, e.g. ``"neon"``; default: that of this machine.
+    budget : mapping, optional
+        Chooses the setting of every layer within limits, e.g. ``{"size": "6MB"}``, ``{"speedup": 5}``
+        or ``{"top5_drop": 1.0}``; see `qcnn_tflite.budget.Budget` and docs/learning.md. `config` then
+        says how to learn, and which layers stay float in any case.
+    front : path, optional
+        With a budget: where to draw size and time against accuracy (PNG; the numbers are written
+        beside it as JSON).
 
     Returns
     -------
@@ -130,9 +143,39 @@ def convert(
         raise OutputError(
             f"{output} is to hold both the converted and the float model; give them different names"
         )
-    source = models.load_float(model, weights=weights, seed=seed)
+    source = models.load_float(model, weights=weights, seed=seed, progress=progress)
     if preprocessing is not None:
         source = replace(source, preprocessing=preprocessing)
+    if budget is not None:
+        again = partial(
+            convert,
+            model,
+            weights=weights,
+            preprocessing=preprocessing,
+            seed=seed,
+            jobs=jobs,
+            progress=progress,
+            predict_for=predict_for,
+        )
+        chosen: ConversionResult = convert_within(
+            again,
+            source,
+            budget,
+            calibration=calibration,
+            config=settings,
+            front=front,
+            output=output,
+            float_output=float_output,
+            seed=seed,
+            jobs=jobs,
+            progress=progress,
+            overwrite=overwrite,
+            predict_for=predict_for,
+        )
+        _write_both([(output, chosen.model), (float_output, chosen.float_model)], overwrite)
+        return chosen
+    if front is not None:
+        raise ConfigError("a front is drawn of a search within a budget; give a budget, too")
     if source.name == "vgg16" and settings.conv == PRESETS["paper"].conv:
         settings = replace(settings, conv=replace(settings.conv, d=6))  # as published
     graph = read_model(source.data)
@@ -155,6 +198,16 @@ def convert(
     reports = sorted([*learned.reports, *kept], key=lambda r: order[r.name])
     if kernel is not None:
         reports = [with_prediction(r, layers[order[r.name]], kernel) for r in reports]
+    agreement = None
+    if calibration is not None:
+        agreement = held_out_agreement(
+            source.data,
+            converted,
+            images,
+            fraction=settings.learning.held_out,
+            seed=seed,
+            threads=jobs,
+        )
     report = ConversionReport(
         model=source.name,
         config=settings.name,
@@ -166,6 +219,7 @@ def convert(
         notes=learned.notes,
         predicted_kernel=kernel or "",
         predicted_on=cost_model.origin(kernel) if kernel else "",
+        agreement=agreement,
     )
     result = ConversionResult(converted, source.data, report)
     _write_both([(output, converted), (float_output, source.data)], overwrite)

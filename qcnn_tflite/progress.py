@@ -18,11 +18,19 @@ class Progress:
     unit : str
     shown : bool or None
         None shows the bar only when stderr is a terminal.
+    scaled : bool
+        Write 1200000 steps as 1.2M.
     """
 
-    def __init__(self, total: int, unit: str, shown: bool | None) -> None:
+    def __init__(self, total: int, unit: str, shown: bool | None, *, scaled: bool = False) -> None:
         visible = sys.stderr.isatty() if shown is None else shown
-        self._bar = tqdm(total=total, unit=f" {unit}", disable=not visible, file=sys.stderr)
+        self._bar = tqdm(
+            total=total,
+            unit=unit if scaled else f" {unit}",
+            unit_scale=scaled,
+            disable=not visible,
+            file=sys.stderr,
+        )
 
     def __enter__(self) -> Progress:
         return self

@@ -16,6 +16,7 @@ EXAMPLES = """\
   qcnn-tflite convert net.keras --config accurate --calibration photos.npy -o net-q.tflite
   qcnn-tflite convert alexnet_owt --weights mine.npz --calibration photos/
   qcnn-tflite convert vgg16 --weights random
+  qcnn-tflite convert net.tflite --calibration photos/ --budget size=6MB --front front.png
   qcnn-tflite convert net.tflite --config '{"layers": {"conv1": {"quantize": false}}}'
 """
 
@@ -38,7 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="paper, accurate, small, a JSON file or JSON text; default: paper",
     )
     parser.add_argument(
-        "--weights", metavar="FILE", help='for a named model: .npz, .h5, .keras, or "random"'
+        "--weights",
+        metavar="FILE",
+        help='for a named model: a file of weights (docs/formats/weights.md), or "random"; default: the '
+        "published ones (qcnn-tflite models)",
     )
     options.add_preprocessing(parser)
     parser.add_argument("--float-output", metavar="FILE", help="also write the float .tflite twin")
@@ -55,6 +59,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KERNEL",
         help="kernel whose times the report predicts, e.g. neon; default: that of this machine",
     )
+    parser.add_argument(
+        "--budget",
+        action="append",
+        metavar="LIMIT=VALUE",
+        help="choose the setting of every layer within a limit: size=6MB, compression=30, speedup=5 "
+        "(predicted), theoretical_speedup=4, top5_drop=1 (points); may be given twice",
+    )
+    parser.add_argument(
+        "--front",
+        metavar="PNG",
+        help="with --budget: draw size and time against accuracy, numbers beside it as JSON",
+    )
     options.add_force(parser)
 
 
@@ -69,6 +85,8 @@ def run(args: argparse.Namespace) -> int:
     extra: dict[str, Any] = {}
     if args.preprocessing is not None:
         extra["preprocessing"] = options.preprocessing(args)
+    if args.budget is not None:
+        extra["budget"] = options.limits(args.budget)
     config = args.config
     if config.lstrip().startswith("{"):
         config = options.read_json(config, "--config")
@@ -83,6 +101,7 @@ def run(args: argparse.Namespace) -> int:
         jobs=args.jobs,
         overwrite=args.force,
         predict_for=args.predict_for,
+        front=args.front,
         **extra,
     )
     if args.report is not None:

@@ -14,7 +14,8 @@ from ..graph import Model, read_mean_image, read_metadata, read_model
 from ..graph.schema import BuiltinOperator
 from . import embedded
 from .assemble import assemble
-from .registry import DEFAULT, NamedModel, get
+from .download import cache_folder, fetch
+from .registry import NamedModel, get
 from .weights import FORMATS, BatchNorm, WeightArrays, find_weights
 
 _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -51,7 +52,11 @@ class FloatModel:
 
 
 def load_float(
-    model: Any, weights: str | os.PathLike[str] | None = None, seed: int = 0
+    model: Any,
+    weights: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    *,
+    progress: bool | None = None,
 ) -> FloatModel:
     """The float `.tflite` of a model.
 
@@ -61,10 +66,13 @@ def load_float(
         A name (`names`), a Keras model, the folder of a SavedModel, or the path of a `.tflite`,
         `.keras` or `.h5` file. A name comes before a path of the same spelling.
     weights : {"random"} or path, optional
-        For a name: see `qcnn_tflite.models.weights.open_weights`. None takes those of this package
-        (the default model) or of another installed one (efficientnet_lite0).
+        For a name: see `qcnn_tflite.models.weights.open_weights`. None takes the published ones: of this
+        package (the default model) or another installed one (efficientnet_lite0), or from the cache,
+        into which they are downloaded where that is possible.
     seed : int, default=0
         For random weights.
+    progress : bool, optional
+        Show a progress bar of a download on stderr; default: if that is a terminal.
 
     Returns
     -------
@@ -77,7 +85,7 @@ def load_float(
     if isinstance(model, (str, os.PathLike)):
         text = os.fspath(model)
         if not _is_path(text):
-            return _named(get(text), weights, seed)
+            return _named(get(text), weights, seed, progress)
         _refuse_weights(weights, text)
         return _from_path(Path(text))
     if callable(getattr(model, "get_weights", None)) and hasattr(model, "layers"):
@@ -108,9 +116,14 @@ def _refuse_weights(weights: str | os.PathLike[str] | None, model: str) -> None:
         )
 
 
-def _named(model: NamedModel, weights: str | os.PathLike[str] | None, seed: int) -> FloatModel:
+def _named(
+    model: NamedModel,
+    weights: str | os.PathLike[str] | None,
+    seed: int,
+    progress: bool | None,
+) -> FloatModel:
     if weights is None:
-        weights = published_weights(model)
+        weights = published_weights(model, progress=progress)
     network, arrays = find_weights(model.network, weights, model=model.name, seed=seed)
     labels = None
     if os.fspath(weights) != "random" and model.labels and len(model.labels) == network.classes:
@@ -135,24 +148,29 @@ def _named(model: NamedModel, weights: str | os.PathLike[str] | None, seed: int)
     )
 
 
-def published_weights(model: NamedModel) -> Path:
-    """The file of a network's published weights: in this package or in another one.
+def published_weights(model: NamedModel, *, progress: bool | None = None) -> Path:
+    """The file of a network's published weights: in a package, or in the cache.
 
     Raises
     ------
     ModelError
-        If there is none; the message says what to do.
+        If it cannot be had; the message says what to do.
     """
-    if model.name == DEFAULT:
-        return embedded.weights()
     source = model.source
-    found = source.installed() if source else None
-    if found is None:
-        advice = f"; {source.obtain}" if source else ""
-        raise ModelError(
-            f'{model.name} needs weights: "random", or a path ({FORMATS}); got nothing{advice}'
-        )
-    return found
+    if source is None:
+        return embedded.weights()
+    installed = source.installed()
+    if installed is not None:
+        return installed
+    if source.url:
+        return fetch(source, model=model.name, progress=progress)
+    cached = cache_folder() / source.file
+    if cached.exists():
+        return cached
+    raise ModelError(
+        f"{model.name} needs weights: {source.obtain}; or put {source.file} into {cached.parent}, "
+        f'give another path ({FORMATS}), or "random"'
+    )
 
 
 def _are_published(

@@ -163,11 +163,18 @@ def as_stored(layer: str, part: str, array: Array) -> Array:
 def outputs_first(network: Network) -> Layout:
     """Layout of torch and Caffe: (out, in, height, width), (out, in), flattened channels first."""
     flattened = _flattened(network)
+    dense = {s.name for s in network.layers if isinstance(s, Dense)}
     depthwise = {s.name for s in network.layers if isinstance(s, Depthwise)}
 
     def layout(layer: str, part: str, array: Array) -> Array:
         if part != "kernel":
-            return array
+            # Caffe's files from before 2015 have four dimensions of everything.
+            return array.reshape(-1) if array.size == max(array.shape, default=1) else array
+        if layer in dense and array.ndim == 4:
+            # Those again, or a fully-connected layer as a convolution over the whole image.
+            array = array.reshape(
+                array.shape[2:] if array.shape[:2] == (1, 1) else (len(array), -1)
+            )
         if layer in depthwise and array.ndim == 4:  # (C, 1, kH, kW)
             return array.transpose(2, 3, 0, 1)
         if array.ndim == 4:

@@ -173,6 +173,14 @@ class Network:
                 shapes[step.name] = (math.prod(shape), step.units or self.classes)
         return shapes
 
+    def parameters(self) -> int:
+        """Weights and biases."""
+        depthwise = {s.name for s in self.layers if isinstance(s, Depthwise)}
+        return sum(
+            math.prod(shape) + shape[2 if name in depthwise else -1]
+            for name, shape in self.weight_shapes().items()
+        )
+
     def trace(self) -> Iterator[tuple[Step, tuple[int, ...], tuple[int, ...]]]:
         """Every step with the shapes of its input and its output, (H, W, C) or (C,)."""
         shape: tuple[int, ...] = self.input_shape

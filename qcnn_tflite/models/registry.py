@@ -84,6 +84,17 @@ def imagenet_labels() -> tuple[str, ...]:
     return tuple(path.read_text(encoding="utf-8").splitlines())
 
 
+def _published(
+    name: str,
+    description: str,
+    network: Network,
+    preprocessing: Preprocessing,
+    labels: tuple[str, ...],
+) -> NamedModel:
+    source = SOURCES[name]
+    return NamedModel(name, description, network, preprocessing, labels, source.licence, source)
+
+
 def _models() -> tuple[NamedModel, ...]:
     imagenet = imagenet_labels()
     return (
@@ -95,59 +106,53 @@ def _models() -> tuple[NamedModel, ...]:
             embedded.LABELS,
             embedded.LICENCE,
         ),
-        NamedModel(
+        _published(
             "alexnet",
             "AlexNet with groups and LRN (Krizhevsky et al. 2012; BVLC's Caffe model), 227x227",
             networks.ALEXNET,
             _CAFFE,
             imagenet,
         ),
-        NamedModel(
+        _published(
             "caffenet",
             "CaffeNet: AlexNet with pooling before LRN (BVLC's reference model), 227x227",
             networks.CAFFENET,
             _CAFFE,
             imagenet,
         ),
-        NamedModel(
+        _published(
             "cnn_s", "CNN-S (Chatfield et al. 2014), 224x224", networks.CNN_S, _VGG, imagenet
         ),
-        NamedModel(
+        _published(
             "vgg16", "VGG-16 (Simonyan and Zisserman 2015), 224x224", networks.VGG16, _VGG, imagenet
         ),
-        NamedModel(
+        _published(
             "alexnet_owt",
             "one-column AlexNet (Krizhevsky 2014; torchvision), classes from the weights, 224x224",
             networks.ALEXNET_OWT,
             _TORCHVISION,
             imagenet,
         ),
-        NamedModel(
+        _published(
             "efficientnet_lite0",
             "EfficientNet-Lite0 (Tan and Le 2019), 224x224",
             networks.EFFICIENTNET_LITE0,
             _centre("RGB", (127.0,) * 3, 128.0),
             imagenet,
-            SOURCES["efficientnet_lite0"].licence,
-            SOURCES["efficientnet_lite0"],
         ),
-        NamedModel(
+        _published(
             "mobilenet_v1",
             "MobileNet-v1 1.0 (Howard et al. 2017), class 0 is the background, 224x224",
             networks.MOBILENET_V1,
             _centre("RGB", (127.5,) * 3, 127.5),
             ("background", *imagenet),
-            SOURCES["mobilenet_v1"].licence,
-            SOURCES["mobilenet_v1"],
         ),
-        NamedModel(
+        _published(
             "resnet50",
             "ResNet-50 (He et al. 2016; Keras, version 1), 224x224",
             networks.RESNET50,
             _VGG,
             imagenet,
-            SOURCES["resnet50"].licence,
-            SOURCES["resnet50"],
         ),
     )
 

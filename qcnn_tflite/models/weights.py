@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from ..errors import ModelError
 from . import naming
 from .networks import Depthwise, Network
+from .readers.caffemodel import Caffemodel
 from .readers.hdf5 import Hdf5File
 from .readers.npz import NpzFile
 from .readers.safetensors_file import SafetensorsFile
@@ -173,7 +174,7 @@ def open_weights(network: Network, path: Path, model: str) -> tuple[Network, Wei
     network : Network
     path : Path
         ``.npz`` with ``layer/kernel`` (HWIO or (in, out)) and ``layer/bias``; ``.h5`` or ``.keras`` as
-        Keras writes them; a state dict of torch (``.pth``, ``.pt``, ``.bin``) or ``.safetensors``;
+        Keras writes them; a ``.caffemodel``; a state dict of torch (``.pth``, ``.pt``, ``.bin``) or ``.safetensors``;
         a float ``.tflite`` of the same layers; a TensorFlow.js ``model.json``, its folder, or the npm
         package (``.tgz``) with one or with the ``.tflite``.
     model : str
@@ -208,6 +209,10 @@ def _open(network: Network, path: Path, model: str) -> WeightArrays:
         held = TfjsModel(path)
         digest = held.digest
         index = naming.keras_names(held, network)
+    elif suffix == ".caffemodel":
+        held = Caffemodel(path)
+        index = naming.caffe_names(held, network)
+        layout = naming.outputs_first(network)
     else:
         if suffix == ".safetensors":
             held = SafetensorsFile(path)

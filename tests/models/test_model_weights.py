@@ -94,7 +94,7 @@ def test_number_of_classes_comes_from_the_weights(tmp_path):
     assert model.licence is None
 
 
-@pytest.mark.parametrize("weights", [None, "Random", "", "folder"])
+@pytest.mark.parametrize("weights", ["Random", "", "folder"])
 def test_what_weights_may_be(weights):
     with pytest.raises(
         ModelError, match=r'alexnet needs weights: "random", or a path \(\.npz, \.h5, \.keras'
