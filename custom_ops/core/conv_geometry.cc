@@ -45,8 +45,8 @@ std::vector<AxisTaps> axis_taps(int64_t kernel, int64_t stride, int64_t dilation
   return all;
 }
 
-// How an output is cut into strips: equal ones, or (width 0) each as wide as the rest of its run and
-// the rest of its column allow.
+// How an output is cut into strips: equal ones, or (width 0) each as wide as the rest of its run
+// and the rest of its column allow.
 struct Cut {
   int64_t rows = 0, width = 0;
 };

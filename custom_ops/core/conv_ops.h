@@ -36,8 +36,14 @@ struct ConvLookup {
   const uint16_t* codes;  // [outputs][planes][ny][nx], each code * 8
   int64_t outputs;
   int rows;             // of the window, <= kMaxWindow
+  bool fresh;           // the tile holds nothing yet, which counts as zeros
   int16_t* tile;        // [outputs][tile_stride / 32][32]; the window's rows come first
   int64_t tile_stride;  // in int16
+  // Where the chunk's sums go in the end, of the tile's layout; null before the last lookups of a
+  // chunk.
+  float* sums;
+  const float* factor;  // [rows][32]
+  bool first;           // sums hold nothing yet
 };
 
 struct ConvFinish {
@@ -74,13 +80,10 @@ struct ConvOps {
   // tile[c][v][lane] += sum over planes, ky, kx of
   //   table[v + ky * row_step][plane][code][(lane + first_lane + kx * lane_step) mod 32], modulo
   //   2^16. Lanes that a shift fills from the row's other end are of no importance: no output is
-  //   there.
+  //   there. With l.sums
+  //   sums[c][v][lane] = (first ? 0 : sums[c][v][lane]) + tile[c][v][lane] * factor[v][lane]
+  //   and the tile is of no importance afterwards.
   void (*add)(const ConvLookup& lookup);
-
-  // sums[c][i] = (first ? 0 : sums[c][i]) + tile[c][i] * factor[i], 0 <= i < size; size is a
-  // multiple of 32.
-  void (*flush)(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
-                float* sums);
 
   // pixels[lane][c] = activation(scale[c] * (sums[c][lane] + tile[c][lane] * factor[lane]) +
   // bias[c]).

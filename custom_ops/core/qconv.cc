@@ -26,7 +26,6 @@ struct Pass {
 // Subspaces whose tables are in the cache together.
 struct Block {
   int64_t m0 = 0, m1 = 0;
-  int64_t window = 1;  // output rows at a time
   std::vector<Pass> passes;
 };
 
@@ -76,7 +75,7 @@ class LookupConv final : public ConvLayer {
 
  private:
   struct Worker {
-    int16_t* tile;   // [outputs][rows][32]
+    int16_t* tile;   // [windows][outputs][window_][32]
     float* sums;     // the same, where there is more than one chunk
     int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
     int16_t* x;      // [table rows][planes][pairs][32][2]
@@ -98,7 +97,7 @@ class LookupConv final : public ConvLayer {
   void set_scales(const Item& item, size_t i, Worker* worker);
   void fill_tile(const Item& item, size_t i, const float* image, Worker* worker);
   void add_block(const Item& item, const Column& column, const TapGrid& grid, const Block& block,
-                 const int16_t* x, int64_t x_row, Worker* worker);
+                 size_t i, const int16_t* x, int64_t x_row, Worker* worker);
   void set_pixels(const Column& column, const TapGrid& grid, int64_t row, const float* image,
                   const float** pixels) const;
 
@@ -108,6 +107,8 @@ class LookupConv final : public ConvLayer {
   bool pointwise_;                                  // positions stand alone: a scale for each
   std::vector<TapGrid> grids_;
   int64_t lane_span_ = 0, row_span_ = 0;
+  int64_t window_ = kMaxWindow;  // output rows at a time
+  int64_t ring_rows_ = 0;        // table rows that a window reads
   size_t chunk_count_ = 0;
   std::vector<Chunk> chunks_;  // [groups][chunk_count_]
   int64_t codebook_count_;
@@ -122,7 +123,6 @@ class LookupConv final : public ConvLayer {
   std::vector<Column> columns_;
   std::vector<Item> items_;
   int64_t positions_ = 0;  // of an image, where pointwise
-  int64_t ring_rows_ = 0;  // table rows that a window reads
   // Of the pixels' channels in a chunk, [groups * chunk_count_][2][in_h * in_w]: sums of squares,
   // sums.
   AlignedArray<float> moments_;
@@ -162,6 +162,16 @@ void LookupConv::make_chunks() {
   // Grids of the same kernel rows follow each other.
   size_t beside = 1;
   while (beside < grids_.size() && grids_[beside].first_ky == grids_[0].first_ky) ++beside;
+  // The table rows of a window should stay in the L1 cache beside what streams through it; more
+  // than one subspace at a time only where they take half of it (measured on Zen 5).
+  const int64_t row_bytes = K_ * kLanes * 2;
+  for (const TapGrid& grid : grids_) {
+    const int most = ops_.window(std::min(grid.nx, kMaxTaps));
+    window_ =
+        std::min(window_, std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
+                                              std::min(most, 2), most));
+  }
+  ring_rows_ = window_ + row_span_;
   std::vector<Chunk> chunks;
   const auto add = [&](int64_t m0, int64_t m1, size_t first, size_t last) {
     Chunk chunk;
@@ -172,20 +182,12 @@ void LookupConv::make_chunks() {
       chunk.bound.lookups += static_cast<double>(m1 - m0) * grid.ny * grid.nx;
       ChunkGrid part;
       part.grid = static_cast<int>(i);
-      // The table rows of a window should stay in the L1 cache beside what streams through it; more
-      // than one subspace at a time only where they take half of it (measured on Zen 5).
-      const int64_t row_bytes = K_ * kLanes * 2;
-      const int most = ops_.window(std::min(grid.nx, kMaxTaps));
-      const int64_t window = std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
-                                                 std::min(most, 2), most);
       const int64_t fit =
-          std::max<int64_t>(1, caches().l1 / 2 / (row_bytes * (window + grid.row_span())));
-      ring_rows_ = std::max(ring_rows_, window + grid.row_span());
+          std::max<int64_t>(1, caches().l1 / 2 / (row_bytes * (window_ + grid.row_span())));
       for (int64_t m = m0; m < m1; m += fit) {
         Block block;
         block.m0 = m;
         block.m1 = std::min(m1, m + fit);
-        block.window = window;
         for (int x = 0; x < grid.nx; x += kMaxTaps) {
           Pass pass;
           pass.first = x;
@@ -434,7 +436,8 @@ void LookupConv::plan_items(int threads) {
   moments_.resize(static_cast<int64_t>(chunks_.size()) * 2 * shape_.in_h * shape_.in_w);
   scales_.assign(chunks_.size(), TableScale());
   const auto aligned = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-  const int64_t tile = aligned(best_outputs * rows * kLanes * 2);
+  const int64_t whole_rows = (rows + window_ - 1) / window_ * window_;
+  const int64_t tile = aligned(best_outputs * whole_rows * kLanes * 2);
   const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
   const int64_t table = aligned(ring_rows_ * planes * K_ * kLanes * 2);
   const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
@@ -619,8 +622,6 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
 void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worker* worker) {
   const Column& column = columns_[static_cast<size_t>(item.column)];
   const Chunk& part = chunk(item.group, i);
-  const int64_t tile_stride = column.rows * kLanes;
-  std::memset(worker->tile, 0, static_cast<size_t>((item.c1 - item.c0) * tile_stride * 2));
   for (const ChunkGrid& chunk_grid : part.grids) {
     const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
     const int64_t rows = column.rows + grid.row_span();
@@ -652,27 +653,31 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
       }
     }
     for (const Block& block : chunk_grid.blocks) {
-      add_block(item, column, grid, block, worker->x + (block.m0 - part.m0) * x_plane, x_row,
+      add_block(item, column, grid, block, i, worker->x + (block.m0 - part.m0) * x_plane, x_row,
                 worker);
     }
   }
 }
 
 // Lookups of one block. Tables are built a window at a time, just before they are read, so that
-// they stay in the L1 cache; the rows that two windows share are kept. x: [table
-// rows][planes][pairs][32][2], x_row from row to row.
+// they stay in the L1 cache; the rows that two windows share are kept. i: the block's chunk; x:
+// [table rows][planes][pairs][32][2], x_row from row to row.
 void LookupConv::add_block(const Item& item, const Column& column, const TapGrid& grid,
-                           const Block& block, const int16_t* x, int64_t x_row, Worker* worker) {
+                           const Block& block, size_t i, const int16_t* x, int64_t x_row,
+                           Worker* worker) {
+  const std::vector<ChunkGrid>& grids = chunk(item.group, i).grids;
+  const Pass* first = &grids.front().blocks.front().passes.front();
+  const Pass* last = i + 1 < chunk_count_ ? &grids.back().blocks.back().passes.back() : nullptr;
   const int64_t planes = block.m1 - block.m0;
   const int64_t plane = K_ * kLanes;
   const int64_t word_plane = K_ * pairs_ * 2;
   int64_t built = 0;
-  for (int64_t row = 0; row < column.rows; row += block.window) {
-    const int64_t rows = std::min(block.window, column.rows - row);
+  for (int64_t row = 0; row < column.rows; row += window_) {
+    const int64_t rows = std::min(window_, column.rows - row);
     const int64_t needed = row + rows + grid.row_span();
     int16_t* table[kMaxRingRows];
-    for (int64_t i = built; i < needed; ++i) {
-      table[i - built] = worker->table + i % ring_rows_ * planes * plane;
+    for (int64_t r = built; r < needed; ++r) {
+      table[r - built] = worker->table + r % ring_rows_ * planes * plane;
     }
     for (int64_t p = 0; p < planes; ++p) {
       const int64_t m = block.m0 + p;
@@ -681,11 +686,11 @@ void LookupConv::add_block(const Item& item, const Column& column, const TapGrid
                                                    : item.group * M_ + m;
       ops_.build(words_.data() + book * word_plane, K_, pairs_,
                  x + built * x_row + p * pairs_ * 2 * kLanes, x_row, needed - built, table);
-      for (int64_t i = built; i < needed; ++i) table[i - built] += plane;
+      for (int64_t r = built; r < needed; ++r) table[r - built] += plane;
     }
     built = needed;
-    for (int64_t i = row; i < needed; ++i) {
-      table[i - row] = worker->table + i % ring_rows_ * planes * plane;
+    for (int64_t r = row; r < needed; ++r) {
+      table[r - row] = worker->table + r % ring_rows_ * planes * plane;
     }
     ConvLookup lookup;
     lookup.table = table;
@@ -696,10 +701,15 @@ void LookupConv::add_block(const Item& item, const Column& column, const TapGrid
     lookup.lane_step = static_cast<int>(grid.lane_step);
     lookup.outputs = item.c1 - item.c0;
     lookup.rows = static_cast<int>(rows);
-    lookup.tile = worker->tile + row * kLanes;
-    lookup.tile_stride = column.rows * kLanes;
+    const int64_t at = row * lookup.outputs * kLanes;
+    lookup.tile = worker->tile + at;
+    lookup.tile_stride = window_ * kLanes;
     for (const Pass& pass : block.passes) {
       lookup.nx = pass.nx;
+      lookup.fresh = &pass == first;
+      lookup.sums = &pass == last ? worker->sums + at : nullptr;
+      lookup.first = i == 0;
+      lookup.factor = worker->factor + row * kLanes;
       lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
       lookup.codes = codes_.data() + item.group * group_codes_ + pass.codes +
                      item.c0 * planes * grid.ny * pass.nx;
@@ -710,17 +720,12 @@ void LookupConv::add_block(const Item& item, const Column& column, const TapGrid
 
 void LookupConv::run_item(const Item& item, const float* image, float* result, Worker* worker) {
   const Column& column = columns_[static_cast<size_t>(item.column)];
-  const int64_t tile_stride = column.rows * kLanes;
   for (size_t i = 0; i < chunk_count_; ++i) {
     set_scales(item, i, worker);
     fill_tile(item, i, image, worker);
-    if (i + 1 < chunk_count_) {
-      ops_.flush(worker->tile, item.c1 - item.c0, tile_stride, worker->factor, i == 0,
-                 worker->sums);
-    }
   }
   ConvFinish finish;
-  finish.tile_stride = tile_stride;
+  finish.tile_stride = window_ * kLanes;
   const int64_t c = item.group * outputs_ + item.c0;
   finish.scale = scale_.empty() ? nullptr : scale_.data() + c;
   finish.bias = bias_.empty() ? nullptr : bias_.data() + c;
@@ -745,8 +750,9 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
       }
     }
     finish.factor = worker->factor + row * kLanes;
-    finish.tile = worker->tile + row * kLanes;
-    finish.sums = chunk_count_ > 1 ? worker->sums + row * kLanes : nullptr;
+    const int64_t at = (row / window_ * window_ * finish.outputs + row % window_) * kLanes;
+    finish.tile = worker->tile + at;
+    finish.sums = chunk_count_ > 1 ? worker->sums + at : nullptr;
     ops_.finish(finish);
   }
 }

@@ -226,6 +226,12 @@ void build(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int
   }
 }
 
+inline __m256 to_float(__m128i x) { return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(x)); }
+
+inline __m256 to_float(const int16_t* tile) {
+  return to_float(_mm_load_si128(reinterpret_cast<const __m128i*>(tile)));
+}
+
 // The accumulators of the window's rows of one output.
 //
 // An entry is one cache line. Its last lanes are of no importance, as many as the largest shift: an
@@ -234,6 +240,10 @@ void build(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int
 template <int kRows>
 struct Window {
   __m256i low[kRows], high[kRows];
+
+  void clear() {
+    for (int v = 0; v < kRows; ++v) low[v] = high[v] = _mm256_setzero_si256();
+  }
 
   void read(const int16_t* tile, int64_t second) {
     for (int v = 0; v < kRows; ++v) {
@@ -246,6 +256,20 @@ struct Window {
     for (int v = 0; v < kRows; ++v) {
       store(tile + v * kLanes, low[v]);
       storeu(tile + v * kLanes + second, high[v]);
+    }
+  }
+
+  void flush(const float* factor, bool first, float* sums, int64_t second) const {
+    for (int v = 0; v < kRows; ++v, sums += kLanes, factor += kLanes) {
+      const int64_t at[4] = {0, 8, second, second + 8};
+      const __m128i x[4] = {_mm256_castsi256_si128(low[v]), _mm256_extracti128_si256(low[v], 1),
+                            _mm256_castsi256_si128(high[v]), _mm256_extracti128_si256(high[v], 1)};
+      __m256 total[4];  // all of them before the first is stored: they overlap
+      for (int i = 0; i < 4; ++i) {
+        const __m256 before = first ? _mm256_setzero_ps() : _mm256_loadu_ps(sums + at[i]);
+        total[i] = _mm256_fmadd_ps(to_float(x[i]), _mm256_loadu_ps(factor + at[i]), before);
+      }
+      for (int i = 0; i < 4; ++i) _mm256_storeu_ps(sums + at[i], total[i]);
     }
   }
 
@@ -263,8 +287,8 @@ struct Window {
 };
 
 // kX kernel columns, one lane apart and the first not shifted, and kY kernel rows, one table row
-// apart.
-template <int kX, int kY, int kRows>
+// apart. kEdge: the tile is fresh or goes to the sums.
+template <int kX, int kY, int kRows, bool kEdge>
 void add_fixed(const ConvLookup& l) {
   constexpr int kSecond = 16 - (kX - 1);
   // Bytes, because a code * 8 times the 8 of an address is the offset of its entry.
@@ -275,7 +299,11 @@ void add_fixed(const ConvLookup& l) {
   const int64_t tile_stride = l.tile_stride, planes = l.planes, plane_bytes = 2 * l.plane_stride;
   for (int64_t c = l.outputs; c > 0; --c, tile += tile_stride) {
     Window<kRows> window;
-    window.read(tile, kSecond);
+    if (kEdge && l.fresh) {
+      window.clear();
+    } else {
+      window.read(tile, kSecond);
+    }
     int64_t plane = 0;
     for (int64_t p = 0; p < planes; ++p, plane += plane_bytes, codes += kX * kY) {
 #pragma GCC unroll 8
@@ -288,7 +316,11 @@ void add_fixed(const ConvLookup& l) {
         }
       }
     }
-    window.write(tile, kSecond);
+    if (kEdge && l.sums != nullptr) {
+      window.flush(l.factor, l.first, l.sums + (tile - l.tile), kSecond);
+    } else {
+      window.write(tile, kSecond);
+    }
   }
 }
 
@@ -299,7 +331,11 @@ void add_any(const ConvLookup& l) {
   int16_t* tile = l.tile;
   for (int64_t c = 0; c < l.outputs; ++c, tile += l.tile_stride) {
     Window<kRows> window;
-    window.read(tile, second);
+    if (l.fresh) {
+      window.clear();
+    } else {
+      window.read(tile, second);
+    }
     int64_t plane = 2 * l.first_lane;
     for (int p = 0; p < l.planes; ++p, plane += 2 * l.plane_stride) {
       for (int y = 0; y < l.ny; ++y, codes += l.nx) {
@@ -313,21 +349,31 @@ void add_any(const ConvLookup& l) {
         }
       }
     }
-    window.write(tile, second);
+    if (l.sums != nullptr) {
+      window.flush(l.factor, l.first, l.sums + (tile - l.tile), second);
+    } else {
+      window.write(tile, second);
+    }
   }
+}
+
+template <int kX, int kY, int kRows>
+void add_rows(const ConvLookup& l) {
+  if (l.fresh || l.sums != nullptr) return add_fixed<kX, kY, kRows, true>(l);
+  add_fixed<kX, kY, kRows, false>(l);
 }
 
 template <int kX, int kY>
 void add_window(const ConvLookup& l) {
   switch (l.rows) {
     case 1:
-      return add_fixed<kX, kY, 1>(l);
+      return add_rows<kX, kY, 1>(l);
     case 2:
-      return add_fixed<kX, kY, 2>(l);
+      return add_rows<kX, kY, 2>(l);
     case 3:
-      return add_fixed<kX, kY, 3>(l);
+      return add_rows<kX, kY, 3>(l);
     default:
-      return add_fixed<kX, kY, 4>(l);
+      return add_rows<kX, kY, 4>(l);
   }
 }
 
@@ -366,22 +412,6 @@ void add(const ConvLookup& l) {
       return add_any<3>(l);
     default:
       return add_any<4>(l);
-  }
-}
-
-inline __m256 to_float(const int16_t* tile) {
-  return _mm256_cvtepi32_ps(
-      _mm256_cvtepi16_epi32(_mm_load_si128(reinterpret_cast<const __m128i*>(tile))));
-}
-
-void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
-           float* sums) {
-  for (int64_t c = 0; c < outputs; ++c, tile += size, sums += size) {
-    for (int64_t i = 0; i < size; i += 8) {
-      const __m256 before = first ? _mm256_setzero_ps() : _mm256_load_ps(sums + i);
-      _mm256_store_ps(sums + i,
-                      _mm256_fmadd_ps(to_float(tile + i), _mm256_load_ps(factor + i), before));
-    }
   }
 }
 
@@ -466,7 +496,7 @@ void finish(const ConvFinish& f) {
 
 int window(int nx) { return nx > 0 ? kMaxWindow : 0; }
 
-constexpr ConvOps kOps = {moments, quantize, build, add, flush, finish, window};
+constexpr ConvOps kOps = {moments, quantize, build, add, finish, window};
 
 }  // namespace
 

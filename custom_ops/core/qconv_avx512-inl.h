@@ -87,41 +87,94 @@ void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, 
   }
 }
 
-// Eight channels at a time: four pixels fill two registers of int32, then one of int16, and a
-// transposition of 4x4 pairs of channels in each 128 bits puts 16 pixels beside each other.
+inline __m512i packed(__m512 a, __m512 b) {
+  return _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
+}
+
+// Elements 0 and 2 (kOdd: 1 and 3) of each 128 bits of a, then of b.
+template <bool kOdd>
+inline __m512i every_other(__m512i a, __m512i b) {
+  return _mm512_castps_si512(
+      _mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), kOdd ? 0xdd : 0x88));
+}
+
+// Up to 16 channels of 16 pixels. Two pixels are packed into a register of int16, in which 128 bits
+// hold two pairs of channels of each; four pixels side by side then are 128 bits of one pair.
+inline void quantize_16(const float* const* pixels, int64_t first, const float* scale,
+                        int64_t channels, int16_t* out) {
+  const __mmask16 mask = static_cast<__mmask16>((1u << channels) - 1u);
+  __m512i even[4], odd[4];  // lane l: pair 2 * l, 2 * l + 1 of four pixels
+  for (int i = 0; i < 4; ++i) {
+    __m512 x[4];
+    for (int j = 0; j < 4; ++j) {
+      const int p = 4 * i + j;
+      x[j] =
+          _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, pixels[p] + first), _mm512_set1_ps(scale[p]));
+    }
+    const __m512i ab = packed(x[0], x[1]), cd = packed(x[2], x[3]);
+    even[i] = every_other<false>(ab, cd);
+    odd[i] = every_other<true>(ab, cd);
+  }
+  const int64_t pairs = (channels + 1) / 2;
+  for (int high = 0; high < 2; ++high) {  // pairs 0 to 3, 4 to 7
+    int16_t* to = out + 4 * 64 * high;
+    const __m512i* half[2] = {even, odd};
+    for (int o = 0; o < 2; ++o) {
+      const __m512i* r = half[o];
+      const __m512i a = high == 0 ? _mm512_shuffle_i32x4(r[0], r[1], 0x44)
+                                  : _mm512_shuffle_i32x4(r[0], r[1], 0xee);
+      const __m512i b = high == 0 ? _mm512_shuffle_i32x4(r[2], r[3], 0x44)
+                                  : _mm512_shuffle_i32x4(r[2], r[3], 0xee);
+      if (4 * high + o < pairs) {
+        _mm512_store_si512(to + 64 * o, _mm512_shuffle_i32x4(a, b, 0x88));
+      }
+      if (4 * high + o + 2 < pairs) {
+        _mm512_store_si512(to + 64 * (o + 2), _mm512_shuffle_i32x4(a, b, 0xdd));
+      }
+    }
+  }
+}
+
+// The same of up to 8 channels: a register holds two pixels, four apart, before it is packed.
+inline void quantize_8(const float* const* pixels, int64_t first, const float* scale,
+                       int64_t channels, int16_t* out) {
+  const __mmask8 mask = static_cast<__mmask8>((1u << channels) - 1u);
+  __m512i even[2], odd[2];
+  for (int i = 0; i < 2; ++i) {
+    __m512 x[4];
+    for (int j = 0; j < 4; ++j) {
+      const int a = 8 * i + j, b = a + 4;
+      const __m256 xa =
+          _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, pixels[a] + first), _mm256_set1_ps(scale[a]));
+      const __m256 xb =
+          _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, pixels[b] + first), _mm256_set1_ps(scale[b]));
+      x[j] = _mm512_insertf32x8(_mm512_castps256_ps512(xa), xb, 1);
+    }
+    const __m512i ab = packed(x[0], x[1]), cd = packed(x[2], x[3]);
+    even[i] = every_other<false>(ab, cd);
+    odd[i] = every_other<true>(ab, cd);
+  }
+  const int64_t pairs = (channels + 1) / 2;
+  _mm512_store_si512(out, _mm512_shuffle_i32x4(even[0], even[1], 0x88));
+  if (pairs > 1) _mm512_store_si512(out + 64, _mm512_shuffle_i32x4(odd[0], odd[1], 0x88));
+  if (pairs > 2) _mm512_store_si512(out + 128, _mm512_shuffle_i32x4(even[0], even[1], 0xdd));
+  if (pairs > 3) _mm512_store_si512(out + 192, _mm512_shuffle_i32x4(odd[0], odd[1], 0xdd));
+}
+
 void quantize(const float* const* pixels, int64_t first, const float* scale, int64_t width,
               int16_t* out) {
-  for (int64_t j = 0; j < width; j += 8) {
-    const int64_t left = width - j < 8 ? width - j : 8;
-    const int64_t pairs = (left + 1) / 2;
-    const __mmask8 mask = static_cast<__mmask8>((1u << left) - 1u);
+  for (int64_t j = 0; j < width;) {
+    const int64_t left = width - j < 16 ? width - j : 16;
     for (int half = 0; half < 2; ++half) {
       const float* const* px = pixels + 16 * half;
-      const float* s = scale + 16 * half;
-      __m512i rows[4];
-      for (int i = 0; i < 4; ++i) {
-        __m256i packed[2];
-        for (int h = 0; h < 2; ++h) {
-          const int a = i + 8 * h, b = i + 8 * h + 4;
-          const __m256 xa =
-              _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, px[a] + first + j), _mm256_set1_ps(s[a]));
-          const __m256 xb =
-              _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, px[b] + first + j), _mm256_set1_ps(s[b]));
-          const __m512 x = _mm512_insertf32x8(_mm512_castps256_ps512(xa), xb, 1);
-          packed[h] = _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x));
-        }
-        rows[i] = _mm512_inserti64x4(_mm512_castsi256_si512(packed[0]), packed[1], 1);
-      }
-      const __m512i ab_lo = _mm512_unpacklo_epi32(rows[0], rows[1]);
-      const __m512i ab_hi = _mm512_unpackhi_epi32(rows[0], rows[1]);
-      const __m512i cd_lo = _mm512_unpacklo_epi32(rows[2], rows[3]);
-      const __m512i cd_hi = _mm512_unpackhi_epi32(rows[2], rows[3]);
       int16_t* to = out + j * kLanes + 32 * half;
-      _mm512_store_si512(to, _mm512_unpacklo_epi64(ab_lo, cd_lo));
-      if (pairs > 1) _mm512_store_si512(to + 64, _mm512_unpackhi_epi64(ab_lo, cd_lo));
-      if (pairs > 2) _mm512_store_si512(to + 128, _mm512_unpacklo_epi64(ab_hi, cd_hi));
-      if (pairs > 3) _mm512_store_si512(to + 192, _mm512_unpackhi_epi64(ab_hi, cd_hi));
+      if (left > 8) {
+        quantize_16(px, first + j, scale + 16 * half, left, to);
+      } else {
+        quantize_8(px, first + j, scale + 16 * half, left, to);
+      }
     }
+    j += left;
   }
 }
 
@@ -232,31 +285,73 @@ inline void lane_shifts(const ConvLookup& l, __m512i* shift) {
   }
 }
 
-// tile += the accumulators sum[kX][kRows], shifted.
+inline __m512 low_floats(__m512i x) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm512_castsi512_si256(x)));
+}
+
+inline __m512 high_floats(__m512i x) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(_mm512_extracti64x4_epi64(x, 1)));
+}
+
+// Where the sums of one output go.
+struct Target {
+  int16_t* tile;
+  float* sums;
+
+  explicit Target(const ConvLookup& l) : tile(l.tile), sums(l.sums) {}
+  void next(const ConvLookup& l) {
+    tile += l.tile_stride;
+    if (sums != nullptr) sums += l.tile_stride;
+  }
+
+  __m512i load(const ConvLookup& l, int v) const {
+    return l.fresh ? _mm512_setzero_si512() : _mm512_load_si512(tile + kLanes * v);
+  }
+
+  void store(const ConvLookup& l, int v, __m512i total) const {
+    if (sums == nullptr) {
+      _mm512_store_si512(tile + kLanes * v, total);
+      return;
+    }
+    float* to = sums + kLanes * v;
+    const float* factor = l.factor + kLanes * v;
+    __m512 low = _mm512_setzero_ps(), high = low;
+    if (!l.first) {
+      low = _mm512_load_ps(to);
+      high = _mm512_load_ps(to + 16);
+    }
+    _mm512_store_ps(to, _mm512_fmadd_ps(low_floats(total), _mm512_load_ps(factor), low));
+    _mm512_store_ps(to + 16,
+                    _mm512_fmadd_ps(high_floats(total), _mm512_load_ps(factor + 16), high));
+  }
+};
+
+// The accumulators sum[kX][kRows], shifted and added up.
 template <int kX, int kRows>
-inline void add_shifted(const __m512i* shift, const __m512i (&sum)[kX][kRows], int16_t* tile) {
+inline void add_shifted(const ConvLookup& l, const __m512i* shift, const __m512i (&sum)[kX][kRows],
+                        const Target& to) {
   for (int v = 0; v < kRows; ++v) {
-    __m512i total = _mm512_load_si512(tile + kLanes * v);
+    __m512i total = to.load(l, v);
     for (int i = 0; i < kX; ++i) {
       total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
     }
-    _mm512_store_si512(tile + kLanes * v, total);
+    to.store(l, v, total);
   }
 }
 
 // One plane and kY kernel rows, one table row apart. One accumulator for each kernel column and row
 // of the window, so that every load is aligned; the lanes are shifted once at the end.
 template <int kX, int kY, int kRows>
-void add_fixed(const ConvLookup& l) {
+void add_fixed(const ConvLookup& from) {
+  const ConvLookup l = from;  // a copy that stores cannot change
   __m512i shift[kX];
   lane_shifts<kX>(l, shift);
   // Bytes, because a code * 8 times the 8 of an address is the offset of its entry.
   const char* table[kRows + kY - 1];
   for (int r = 0; r < kRows + kY - 1; ++r) table[r] = reinterpret_cast<const char*>(l.table[r]);
   const uint16_t* codes = l.codes;
-  int16_t* tile = l.tile;
-  const int64_t tile_stride = l.tile_stride;
-  for (int64_t c = l.outputs; c > 0; --c, tile += tile_stride, codes += kX * kY) {
+  Target to(l);
+  for (int64_t c = l.outputs; c > 0; --c, to.next(l), codes += kX * kY) {
     __m512i sum[kX][kRows];
     uint64_t four = 0;
 #pragma GCC unroll 32
@@ -276,7 +371,7 @@ void add_fixed(const ConvLookup& l) {
         sum[i % kX][v] = i < kX ? found : _mm512_add_epi16(sum[i % kX][v], found);
       }
     }
-    add_shifted<kX, kRows>(shift, sum, tile);
+    add_shifted<kX, kRows>(l, shift, sum, to);
   }
 }
 
@@ -284,13 +379,13 @@ void add_fixed(const ConvLookup& l) {
 template <int kRows>
 void add_planes(const ConvLookup& l) {
   const uint16_t* codes = l.codes;
-  int16_t* tile = l.tile;
+  Target to(l);
   const char* table[kRows];
   for (int v = 0; v < kRows; ++v) table[v] = reinterpret_cast<const char*>(l.table[v]);
-  const int64_t plane_stride = 2 * l.plane_stride, planes = l.planes, tile_stride = l.tile_stride;
-  for (int64_t c = l.outputs; c > 0; --c, tile += tile_stride, codes += planes) {
+  const int64_t plane_stride = 2 * l.plane_stride, planes = l.planes;
+  for (int64_t c = l.outputs; c > 0; --c, to.next(l), codes += planes) {
     __m512i sum[kRows];
-    for (int v = 0; v < kRows; ++v) sum[v] = _mm512_load_si512(tile + kLanes * v);
+    for (int v = 0; v < kRows; ++v) sum[v] = to.load(l, v);
     int64_t plane = 0;
     for (int64_t p = 0; p < planes; ++p, plane += plane_stride) {
       const int64_t entry = plane + 8 * static_cast<int64_t>(codes[p]);
@@ -298,7 +393,7 @@ void add_planes(const ConvLookup& l) {
         sum[v] = _mm512_add_epi16(sum[v], _mm512_load_si512(table[v] + entry));
       }
     }
-    for (int v = 0; v < kRows; ++v) _mm512_store_si512(tile + kLanes * v, sum[v]);
+    for (int v = 0; v < kRows; ++v) to.store(l, v, sum[v]);
   }
 }
 
@@ -308,8 +403,8 @@ void add_any(const ConvLookup& l) {
   __m512i shift[kX];
   lane_shifts<kX>(l, shift);
   const uint16_t* codes = l.codes;
-  int16_t* tile = l.tile;
-  for (int64_t c = 0; c < l.outputs; ++c, tile += l.tile_stride) {
+  Target to(l);
+  for (int64_t c = 0; c < l.outputs; ++c, to.next(l)) {
     __m512i sum[kX][kRows];
     for (int i = 0; i < kX; ++i) {
       for (int v = 0; v < kRows; ++v) sum[i][v] = _mm512_setzero_si512();
@@ -329,7 +424,7 @@ void add_any(const ConvLookup& l) {
         }
       }
     }
-    add_shifted<kX, kRows>(shift, sum, tile);
+    add_shifted<kX, kRows>(l, shift, sum, to);
   }
 }
 
@@ -376,17 +471,6 @@ void add(const ConvLookup& l) {
 inline __m512 to_float(const int16_t* tile) {
   return _mm512_cvtepi32_ps(
       _mm512_cvtepi16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(tile))));
-}
-
-void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
-           float* sums) {
-  for (int64_t c = 0; c < outputs; ++c, tile += size, sums += size) {
-    for (int64_t i = 0; i < size; i += 16) {
-      const __m512 before = first ? _mm512_setzero_ps() : _mm512_load_ps(sums + i);
-      _mm512_store_ps(sums + i,
-                      _mm512_fmadd_ps(to_float(tile + i), _mm512_load_ps(factor + i), before));
-    }
-  }
 }
 
 inline __m512 activate(__m512 x, Activation activation) {
@@ -458,7 +542,7 @@ void finish(const ConvFinish& f) {
 
 int window(int nx) { return nx <= 4 ? 4 : 2; }
 
-constexpr ConvOps kOps = {moments, quantize, build, add, flush, finish, window};
+constexpr ConvOps kOps = {moments, quantize, build, add, finish, window};
 
 }  // namespace
 }  // namespace qcnn

@@ -415,7 +415,7 @@ void add_columns(const ConvLookup& l) {
   }
 }
 
-void add(const ConvLookup& l) {
+void add_any(const ConvLookup& l) {
   switch (l.nx) {
     case 1:
       return add_columns<1>(l);
@@ -432,17 +432,27 @@ void add(const ConvLookup& l) {
   }
 }
 
+void clear(const ConvLookup& l) {
+  for (int64_t c = 0; c < l.outputs; ++c) {
+    int16_t* tile = l.tile + c * l.tile_stride;
+    for (int i = 0; i < l.rows * kLanes; i += 8) store(tile + i, zero());
+  }
+}
+
 // A row of 32 lanes of all outputs at a time, so that the factors stay in registers.
-void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* factor, bool first,
-           float* sums) {
-  for (int64_t i = 0; i < size; i += kLanes) {
+#if defined(__GNUC__)
+__attribute__((noinline))  // for benchmarks/arm_mca.py
+#endif
+void flush(const ConvLookup& l) {
+  const bool first = l.first;
+  for (int64_t i = 0; i < l.rows * kLanes; i += kLanes) {
     float32x4_t f[kLanes / 4];
-    for (int r = 0; r < kLanes / 4; ++r) f[r] = vmulq_n_f32(vld1q_f32(factor + i + 4 * r), kUnit);
-    for (int64_t at = i; at < outputs * size; at += size) {
+    for (int r = 0; r < kLanes / 4; ++r) f[r] = vmulq_n_f32(vld1q_f32(l.factor + i + 4 * r), kUnit);
+    for (int64_t at = i; at < l.outputs * l.tile_stride; at += l.tile_stride) {
       for (int r = 0; r < kLanes / 4; r += 2) {
         float32x4_t x[2];
-        widen(load(tile + at + 4 * r), x);
-        float* sum = sums + at + 4 * r;
+        widen(load(l.tile + at + 4 * r), x);
+        float* sum = l.sums + at + 4 * r;
         for (int h = 0; h < 2; ++h) {
           vst1q_f32(sum + 4 * h, first ? vmulq_f32(x[h], f[r + h])
                                        : fma(vld1q_f32(sum + 4 * h), x[h], f[r + h]));
@@ -450,6 +460,12 @@ void flush(const int16_t* tile, int64_t outputs, int64_t size, const float* fact
       }
     }
   }
+}
+
+void add(const ConvLookup& l) {
+  if (l.fresh) clear(l);
+  add_any(l);
+  if (l.sums != nullptr) flush(l);
 }
 
 // vmaxq and vminq keep NaN.
@@ -525,7 +541,7 @@ void finish(const ConvFinish& f) {
   }
 }
 
-constexpr ConvOps kOps = {moments, quantize, build, add, flush, finish, window};
+constexpr ConvOps kOps = {moments, quantize, build, add, finish, window};
 
 }  // namespace
 }  // namespace qcnn
