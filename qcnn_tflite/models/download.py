@@ -71,7 +71,7 @@ def fetch(source: Source, *, model: str, progress: bool | None = None) -> Path:
     url = f"{mirror.rstrip('/')}/{source.file}" if mirror else source.url
     advice = (
         f"get {source.file} by other means and put it into {folder}, give its path as weights "
-        "(--weights), or name a mirror in QCNN_TFLITE_MIRROR"
+        '(--weights), name a mirror in QCNN_TFLITE_MIRROR, or take "random" ones for work on speed'
     )
     part = folder / f"{source.file}.part"
     try:

@@ -73,8 +73,11 @@ def test_an_unknown_model_name(convert):
     _refused(convert("alexnett"), "alexnet")
 
 
-def test_a_named_model_without_weights(convert):
-    _refused(convert("alexnet"), "random", ".npz")
+def test_a_named_model_without_weights(convert, tmp_path, monkeypatch):
+    monkeypatch.setenv("QCNN_TFLITE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("QCNN_TFLITE_MIRROR", "http://no-such-host.invalid")
+    _refused(convert("alexnet"), "random", "bvlc_alexnet.caffemodel", str(tmp_path / "cache"))
+    _refused(convert("resnet50"), "random", "npm pack", str(tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("config", ["papers", '{"layers": {"hiden": {"K": 8}}}', '{"K": 3}', "{"])
