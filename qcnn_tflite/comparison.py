@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .agreement import Agreement, AgreementSum, are_probabilities, top_classes
-from .calibration.images import Indices, load_calibration
+from .calibration.held_out import held_out_mask
+from .calibration.images import CalibrationImages, Indices, load_calibration
 from .calibration.preprocessing import Preprocessing
-from .errors import ModelError
+from .errors import ModelError, RuntimeMissingError
 from .graph import (
     Layer,
     Model,
@@ -38,6 +39,7 @@ FloatArray = NDArray[np.float32]
 ModelSource = str | os.PathLike[str] | bytes
 
 _BATCH = 16
+_STAND_IN = 128
 _BATCH_BYTES = 64 << 20
 _ACTIVATIONS = {0: "none", 1: "ReLU", 2: "ReLU N1 to 1", 3: "ReLU6"}
 
@@ -254,6 +256,48 @@ def compare(
             for kl, i, a, b in sorted(ranking, reverse=True)
         ],
     )
+
+
+def held_out_agreement(
+    float_model: bytes,
+    q_model: bytes,
+    images: CalibrationImages,
+    *,
+    fraction: float,
+    seed: int,
+    threads: int | None = None,
+) -> Agreement | None:
+    """Agreement on the calibration images that learning kept apart, for the report.
+
+    Parameters
+    ----------
+    float_model, q_model : bytes
+    images : CalibrationImages
+    fraction : float
+        As `held_out_mask`. Where that holds out none, the first images stand in.
+    seed : int
+    threads : int, optional
+
+    Returns
+    -------
+    Agreement or None
+        None if the models are no classifiers, or there is no library to run them.
+    """
+    mask = held_out_mask(len(images), fraction, seed)
+    only = np.flatnonzero(mask) if mask.any() else np.arange(min(len(images), _STAND_IN))
+    try:
+        return compare(
+            float_model,
+            q_model,
+            images,
+            layers=False,
+            worst=0,
+            only=only,
+            threads=threads,
+            progress=False,
+        ).agreement
+    except (ModelError, RuntimeMissingError):
+        return None
 
 
 def _pairs(reference: Model, quantized: Model) -> list[tuple[Layer, QLayer]]:

@@ -13,14 +13,14 @@ from .files import write_atomically
 
 _WIDTH, _HEIGHT = 1200, 620
 # Drawn larger and reduced at the end: Pillow's shapes are not anti-aliased.
-_SCALE = 2
+SCALE = 2
 
-_BACKGROUND = "#ffffff"
-_INK = "#1f2933"
-_FAINT = "#6b7785"
-_LINE = "#d5dbe1"
-_FLOAT = "#a9b4c0"
-_QUANTIZED = "#0b7a75"
+BACKGROUND = "#ffffff"
+INK = "#1f2933"
+FAINT = "#6b7785"
+LINE = "#d5dbe1"
+FLOAT = "#a9b4c0"
+QUANTIZED = "#0b7a75"
 
 
 @dataclass(frozen=True)
@@ -51,17 +51,17 @@ class Panel:
 
 def draw_comparison(title: str, subtitle: str, panels: Sequence[Panel], footer: str) -> bytes:
     """The picture as PNG bytes: a panel with two bars for every quantity."""
-    image = Image.new("RGB", (_WIDTH * _SCALE, _HEIGHT * _SCALE), _BACKGROUND)
+    image = Image.new("RGB", (_WIDTH * SCALE, _HEIGHT * SCALE), BACKGROUND)
     draw = ImageDraw.Draw(image)
     margin = 56
-    _text(draw, (margin, 44), title, 34, _INK)
-    _text(draw, (margin, 92), subtitle, 19, _FAINT)
+    draw_text(draw, (margin, 44), title, 34, INK)
+    draw_text(draw, (margin, 92), subtitle, 19, FAINT)
     _legend(draw, _WIDTH - margin, 50)
     gap = 32
     width = (_WIDTH - 2 * margin - gap * (len(panels) - 1)) / len(panels)
     for index, panel in enumerate(panels):
         _panel(draw, panel, margin + index * (width + gap), 148, width, 390)
-    _text(draw, (margin, _HEIGHT - 46), footer, 15, _FAINT)
+    draw_text(draw, (margin, _HEIGHT - 46), footer, 15, FAINT)
     buffer = io.BytesIO()
     image.resize((_WIDTH, _HEIGHT), Image.Resampling.LANCZOS).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
@@ -80,11 +80,11 @@ def save_comparison(
     write_atomically(path, draw_comparison(title, subtitle, panels, footer), overwrite=overwrite)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size * _SCALE)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size * SCALE)
 
 
-def _text(
+def draw_text(
     draw: ImageDraw.ImageDraw,
     at: tuple[float, float],
     text: str,
@@ -92,7 +92,8 @@ def _text(
     colour: str,
     anchor: str = "la",
 ) -> None:
-    draw.text((at[0] * _SCALE, at[1] * _SCALE), text, fill=colour, font=_font(size), anchor=anchor)
+    """Text at a place given before enlarging; `anchor` as Pillow has it."""
+    draw.text((at[0] * SCALE, at[1] * SCALE), text, fill=colour, font=font(size), anchor=anchor)
 
 
 def _box(
@@ -105,16 +106,16 @@ def _box(
     radius: float = 0,
     outline: str | None = None,
 ) -> None:
-    corners = (left * _SCALE, top * _SCALE, right * _SCALE, bottom * _SCALE)
+    corners = (left * SCALE, top * SCALE, right * SCALE, bottom * SCALE)
     draw.rounded_rectangle(
-        corners, radius * _SCALE, colour, outline, _SCALE, corners=(True, True, False, False)
+        corners, radius * SCALE, colour, outline, SCALE, corners=(True, True, False, False)
     )
 
 
 def _legend(draw: ImageDraw.ImageDraw, right: float, top: float) -> None:
-    for text, colour in (("quantized", _QUANTIZED), ("float", _FLOAT)):
-        length = draw.textlength(text, font=_font(19)) / _SCALE
-        _text(draw, (right - length, top), text, 19, _INK)
+    for text, colour in (("quantized", QUANTIZED), ("float", FLOAT)):
+        length = draw.textlength(text, font=font(19)) / SCALE
+        draw_text(draw, (right - length, top), text, 19, INK)
         _box(draw, right - length - 28, top + 1, right - length - 10, top + 19, colour)
         right -= length + 52
 
@@ -123,21 +124,21 @@ def _panel(
     draw: ImageDraw.ImageDraw, panel: Panel, left: float, top: float, width: float, height: float
 ) -> None:
     middle = left + width / 2
-    _text(draw, (middle, top), panel.title, 22, _INK, "ma")
+    draw_text(draw, (middle, top), panel.title, 22, INK, "ma")
     base, highest = top + height - 48, top + 76
     limit = panel.limit or max(panel.float_value, panel.quantized_value) or 1.0
     bar = min(96.0, width * 0.3)
     for value, text, colour, ink, side in (
-        (panel.float_value, panel.float_text, _FLOAT, _INK, -1),
-        (panel.quantized_value, panel.quantized_text, _QUANTIZED, _QUANTIZED, 1),
+        (panel.float_value, panel.float_text, FLOAT, INK, -1),
+        (panel.quantized_value, panel.quantized_text, QUANTIZED, QUANTIZED, 1),
     ):
         centre = middle + side * (bar / 2 + 14)
         peak = base - max(2.0, (base - highest) * min(value / limit, 1.0))
         _box(draw, centre - bar / 2, peak, centre + bar / 2, base, colour, min(6, base - peak))
-        _text(draw, (centre, peak - 10), text, 19, ink, "mb")
+        draw_text(draw, (centre, peak - 10), text, 19, ink, "mb")
     draw.line(
-        [(left * _SCALE, base * _SCALE), ((left + width) * _SCALE, base * _SCALE)],
-        _LINE,
-        2 * _SCALE,
+        [(left * SCALE, base * SCALE), ((left + width) * SCALE, base * SCALE)],
+        LINE,
+        2 * SCALE,
     )
-    _text(draw, (middle, base + 18), panel.verdict, 19, _INK, "ma")
+    draw_text(draw, (middle, base + 18), panel.verdict, 19, INK, "ma")

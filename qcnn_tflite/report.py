@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from .agreement import Agreement
 from .sizes import format_bytes
 
 Fate = Literal["quantized", "float"]
@@ -134,6 +135,65 @@ class LayerReport:
         return self.ops_before / self.ops_after if self.ops_after else 1.0
 
 
+@dataclass(frozen=True)
+class BudgetReport:
+    """How the settings of a conversion were chosen within a budget.
+
+    Attributes
+    ----------
+    asked : str
+        The budget in words.
+    estimated_kl, estimated_top5_drop : float
+        Sums over the layers of what each costs alone, by a quick learner: an estimate before the
+        conversion, usually too high. The report's `agreement` is what was measured after it.
+    predicted_ms, predicted_float_ms : float or None
+        Of all layers that were chosen for, float ones included, after and before; one thread. None
+        without a cost model.
+    float_times_from : str
+        Origin of the float times.
+    settings_tried, settings_measured : int
+        Settings of layers whose error was estimated, and whose effect on the output was measured.
+    conversions : int
+        1, and one for every correction.
+    search_seconds : float
+    """
+
+    asked: str
+    estimated_kl: float
+    estimated_top5_drop: float
+    predicted_ms: float | None
+    predicted_float_ms: float | None
+    float_times_from: str
+    settings_tried: int
+    settings_measured: int
+    conversions: int
+    search_seconds: float
+
+    @property
+    def predicted_speedup(self) -> float | None:
+        """Of the layers that were chosen for."""
+        if self.predicted_ms is None or self.predicted_float_ms is None:
+            return None
+        return self.predicted_float_ms / self.predicted_ms
+
+    def lines(self) -> list[str]:
+        """For people."""
+        lines = [
+            f"budget: {self.asked}; {self.settings_tried} settings of layers tried, "
+            f"{self.settings_measured} measured, {self.conversions} "
+            f"conversion{'s' if self.conversions > 1 else ''}",
+            f"estimated before: KL {self.estimated_kl:.4f}, top-5 drop "
+            f"{self.estimated_top5_drop:.2f} points",
+        ]
+        if self.predicted_speedup is not None:
+            lines.append(
+                f"predicted speed-up of these layers: {self.predicted_speedup:.2f}x, from "
+                f"{self.predicted_float_ms:.2f} to {self.predicted_ms:.2f} ms (float times: "
+                f"{self.float_times_from})"
+            )
+        return lines
+
+
 @dataclass
 class ConversionReport:
     """Every layer's fate and the totals; ``str()`` is a table, `to_json` is for programs.
@@ -153,6 +213,10 @@ class ConversionReport:
         Sentences for the user.
     predicted_kernel, predicted_on : str
         Kernel of the predicted times, and the machine of its cost model; empty without.
+    agreement : Agreement or None
+        With the float network, on held-out calibration images.
+    budget : BudgetReport or None
+        Of a conversion within a budget.
     """
 
     model: str
@@ -165,6 +229,8 @@ class ConversionReport:
     notes: list[str] = field(default_factory=list)
     predicted_kernel: str = ""
     predicted_on: str = ""
+    agreement: Agreement | None = None
+    budget: BudgetReport | None = None
 
     @property
     def compression(self) -> float:
@@ -195,6 +261,8 @@ class ConversionReport:
         result["compression"] = self.compression
         result["theoretical_speedup"] = self.theoretical_speedup
         result["predicted_ms"] = self.predicted_ms
+        if self.budget is not None:
+            result["budget"]["predicted_speedup"] = self.budget.predicted_speedup
         return result
 
     def to_json(self) -> str:
@@ -237,6 +305,10 @@ class ConversionReport:
                 f"predicted time of the quantized layers: {self.predicted_ms:.3f} ms, one thread, "
                 f"kernel {self.predicted_kernel} (cost model of {self.predicted_on})"
             )
+        if self.agreement is not None:
+            lines.append(f"on {self.agreement.images} held-out images: {self.agreement}")
+        if self.budget is not None:
+            lines += self.budget.lines()
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
 

@@ -119,7 +119,7 @@ class PairedNetwork:
         return 1
 
     def stream(
-        self, op: int, tensors: list[int], replaced: Replacements, *, floats: bool = True
+        self, op: int, tensors: list[int], replaced: Replacements
     ) -> Iterator[tuple[slice, list[FloatArray], list[FloatArray]]]:
         """Values of `tensors` before operator `op`, batch by batch.
 
@@ -131,8 +131,6 @@ class PairedNetwork:
             Tensors of the main subgraph that are live before `op`.
         replaced : mapping
             Layers on the quantized path that have been learned so far.
-        floats : bool
-            False leaves out the float path, which takes half of the time, and yields no values of it.
 
         Yields
         ------
@@ -145,21 +143,13 @@ class PairedNetwork:
         computed = [t for t in tensors if t not in inputs]
         relevant = {i: r for i, r in replaced.items() if self._op <= i < op}
         float_run = quantized_run = None
-        if computed and not floats:
-            quantized_run = self._runner(inputs, computed, op, relevant)
-        elif computed:
+        if computed:
             float_run = self._runner(inputs, computed, op, {})
             quantized_run = self._runner(inputs, computed, op, relevant) if relevant else float_run
         for images, given_float, given_quantized in self._batches(inputs):
             apart = any(a is not b for a, b in zip(given_float, given_quantized, strict=True))
             values = dict(zip(inputs, given_float, strict=True))
             others = dict(zip(inputs, given_quantized, strict=True))
-            if not floats:
-                if quantized_run is not None:
-                    results = self._run(quantized_run, given_quantized)
-                    others.update(zip(computed, results, strict=True))
-                yield images, [], [others[t] for t in tensors]
-                continue
             if float_run is not None and quantized_run is not None:
                 values.update(zip(computed, self._run(float_run, given_float), strict=True))
                 if apart or relevant:
@@ -206,6 +196,18 @@ class PairedNetwork:
             for array in {id(p): p for p in pair}.values():
                 os.unlink(array.filename)
 
+    def rest(self, op: int, tensors: list[int]) -> Rest:
+        """The network from `op` on, kept ready while layers between the frontier and `op` change.
+
+        Parameters
+        ----------
+        op : int
+            After the last `advance`.
+        tensors : list of int
+            What it computes.
+        """
+        return Rest(self, op, tensors)
+
     def _map(self, path: Path, sample: FloatArray) -> Any:
         try:
             array = np.memmap(path, _storage(sample), "w+", shape=(self.count, *sample.shape[1:]))
@@ -250,6 +252,47 @@ class PairedNetwork:
                 np.concatenate([v, np.repeat(v[-1:], self._batch - n, axis=0)]) for v in values
             ]
         return [out[:n] for out in run(values)]
+
+
+class Rest:
+    """Outputs of a network for one change after another of the layers before an operator.
+
+    Only the operators before the cut are built anew for each change: packing the weights of the
+    others takes longer than running them on a few images.
+    """
+
+    def __init__(self, network: PairedNetwork, op: int, tensors: list[int]) -> None:
+        self._network = network
+        self._op = op
+        self._tensors = tensors
+        model = network._model
+        self._crossing = live_tensors(model, op)
+        self._inputs = sorted(network._frontier or [network._source])
+        computed = [t for t in tensors if t not in self._crossing]
+        self._computed = computed
+        end = len(model.subgraph.operators)
+        self._after = (
+            _Runner(model, self._crossing, computed, op, end, {}, network._batch, network._threads)
+            if computed
+            else None
+        )
+
+    def __call__(self, replaced: Replacements) -> list[FloatArray]:
+        """The tensors on all images, on the quantized path, with `replaced` layers before the operator."""
+        network = self._network
+        wanted = [t for t in self._crossing if t not in self._inputs]
+        before = network._runner(self._inputs, wanted, self._op, replaced) if wanted else None
+        rows: list[list[FloatArray]] = []
+        for _, _, given in network._batches(self._inputs):
+            values = dict(zip(self._inputs, given, strict=True))
+            if before is not None:
+                values.update(zip(wanted, network._run(before, given), strict=True))
+            if self._after is not None:
+                crossing = [values[t] for t in self._crossing]
+                results = network._run(self._after, crossing)
+                values.update(zip(self._computed, results, strict=True))
+            rows.append([values[t] for t in self._tensors])
+        return [np.concatenate(column) for column in zip(*rows, strict=True)]
 
 
 class _Runner:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,3 +95,21 @@ def preprocessing(args: argparse.Namespace) -> Preprocessing | None:
 
     values = read_json(args.preprocessing, "--preprocessing")
     return Preprocessing.from_metadata({"input": values}, None)
+
+
+def limits(words: Sequence[str]) -> dict[str, str]:
+    """A budget from ``LIMIT=VALUE`` words.
+
+    Raises
+    ------
+    ConfigError
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals and value):
+            raise ConfigError(f"--budget: expected LIMIT=VALUE, e.g. size=6MB, got {word!r}")
+        if key in found:
+            raise ConfigError(f"--budget: {key} is given twice; leave one of them out")
+        found[key] = value
+    return found

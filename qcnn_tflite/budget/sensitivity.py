@@ -1,0 +1,189 @@
+"""What quantizing one layer does to the network's output, measured on calibration images."""
+
+from __future__ import annotations
+
+
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..agreement import AgreementSum, are_probabilities
+from ..calibration.collect import collect_statistics
+from ..calibration.images import CalibrationImages
+from ..calibration.network import PairedNetwork, Replacements
+from ..config import LayerConfig, LearningConfig
+from ..errors import ModelError
+from ..graph import Layer, Model, layer_bias, layer_weights
+from ..graph.model import indices
+from ..plan import block_layout
+from ..progress import Progress
+from .candidates import Candidate, float_candidate, quantized_candidates, spread_out, undominated
+from .quick import QuickLayer, learn_quickly, sampled_errors
+
+FloatArray = NDArray[np.float32]
+
+# Images for the statistics of the inputs, and others to run the network on.
+STATISTICS_IMAGES, MEASURED_IMAGES = 256, 128
+# Subspaces that tell a setting's error, and settings a layer whose effect is measured.
+_SAMPLED_SUBSPACES, _MEASURED_SETTINGS = 6, 8
+
+
+@dataclass(frozen=True)
+class LayerOptions:
+    """A layer's candidates: the float layer first, then the quantized ones, measured.
+
+    Attributes
+    ----------
+    layer : Layer
+    candidates : list of Candidate
+    tried : int
+        Settings that were looked at before those that others dominate were dropped.
+    """
+
+    layer: Layer
+    candidates: list[Candidate]
+    tried: int
+
+
+def measure(
+    model: Model,
+    layers: list[Layer],
+    images: CalibrationImages,
+    learning: LearningConfig,
+    *,
+    axes: tuple[str, ...],
+    kernel: str | None,
+    seed: int,
+    jobs: int | None,
+    threads: int,
+    progress: bool | None,
+) -> list[LayerOptions]:
+    """Candidates of every layer with their effect on the network's output.
+
+    Only one layer is quantized at a time, by the quick learner; the rest of the network runs in
+    float on the cached inputs of the layer.
+
+    Parameters
+    ----------
+    model : Model
+    layers : list of Layer
+        In graph order.
+    images : CalibrationImages
+    learning : LearningConfig
+    axes : tuple of {"bytes", "ms", "ops"}
+        Costs that matter to the budget: a setting that is beaten in all of them is not measured.
+    kernel : str or None
+        Whose times are predicted.
+    seed : int
+    jobs : int or None
+    threads : int
+    progress : bool or None
+
+    Raises
+    ------
+    DataError
+        If the images do not fit.
+    ModelError
+        If the model is no classifier.
+    """
+    outputs = indices(model.subgraph.outputs)
+    if len(outputs) != 1:
+        raise ModelError(
+            f"a budget needs a classifier with one output to judge by, this model has {len(outputs)}; "
+            "choose a configuration instead"
+        )
+    order = np.random.default_rng(seed).permutation(len(images))
+    measured = max(1, min(MEASURED_IMAGES, len(images) // 3))
+    judged = images.subset(np.sort(order[:measured]))
+    seen = images.subset(
+        np.sort(order[measured : measured + STATISTICS_IMAGES] if len(images) > 1 else order)
+    )
+    scales = learning.output_scales
+    options = []
+    limit = learning.cache_limit // 2
+    with (
+        PairedNetwork(model, seen, cache_limit=limit, threads=threads) as inputs,
+        PairedNetwork(model, judged, cache_limit=limit, threads=threads) as network,
+        Progress(len(layers), "layers", progress) as bar,
+    ):
+        for layer in layers:
+            bar.describe(f"sensitivity of {layer.name}")
+            first = layer.op_index if layer.pad_op is None else layer.pad_op
+            inputs.advance(first, {})
+            network.advance(first, {})
+            judge = _Judge(network, layer, outputs[0])
+            quick = _quick_layer(model, layer, inputs, learning, seed)
+            found = quantized_candidates(layer, kernel, scales=scales)
+            tried = len(found)
+            found = _with_errors(quick, found, seed)
+            kept = spread_out(
+                undominated(found, (*axes, "error")), (*axes, "error"), _MEASURED_SETTINGS
+            )
+            power = (learning.fc_scale if layer.kind == "fc" else learning.conv_scale)[0]
+            done = [float_candidate(layer, kernel)]
+            for candidate in kept:
+                learned = learn_quickly(quick, candidate.config, scale=power, seed=seed, jobs=jobs)
+                kl, drop = judge(learned)
+                done.append(replace(candidate, kl=kl, drop=drop))
+            options.append(LayerOptions(layer, done, tried))
+            bar.advance()
+    return options
+
+
+def _with_errors(quick: QuickLayer, found: list[Candidate], seed: int) -> list[Candidate]:
+    """The candidates with the errors of their responses."""
+
+    def apart_from_dtype(candidate: Candidate) -> tuple[object, ...]:
+        c = candidate.config
+        return c.d, c.K, c.codebooks, c.output_scale
+
+    done = []
+    for _, group in groupby(found, apart_from_dtype):
+        members = list(group)
+        configs = [c.config for c in members]
+        errors = sampled_errors(quick, configs, _SAMPLED_SUBSPACES, seed)
+        done += [replace(c, error=e) for c, e in zip(members, errors, strict=True)]
+    return done
+
+
+def _quick_layer(
+    model: Model, layer: Layer, network: PairedNetwork, learning: LearningConfig, seed: int
+) -> QuickLayer:
+    weights = layer_weights(model, layer)
+    layout = block_layout(layer, LayerConfig(d=1))
+    statistics, _ = collect_statistics(
+        network,
+        layer,
+        weights,
+        layout,
+        {},
+        held_out=np.zeros(network.count, np.bool_),
+        positions_per_image=learning.positions_per_image,
+        random_state=seed,
+    )
+    return QuickLayer.of(weights, layer_bias(model, layer), layout, statistics)
+
+
+class _Judge:
+    """Compares the network's outputs with one layer replaced to those of the float network."""
+
+    def __init__(self, network: PairedNetwork, layer: Layer, output: int) -> None:
+        self._rest = network.rest(layer.op_index + 1, [output])
+        self._floats = self._run({})
+        if len(self._floats) != network.count:
+            raise ModelError("a budget needs a classifier with one row of outputs an image")
+        self._probabilities = are_probabilities(self._floats)
+        self._op = layer.op_index
+
+    def __call__(self, learned: tuple[FloatArray, FloatArray | None]) -> tuple[float, float]:
+        """KL divergence, and estimated top-5 drop in points."""
+        total = AgreementSum(probabilities=self._probabilities)
+        total.add(self._floats, self._run({self._op: learned}))
+        found = total.finish()
+        return found.kl, found.estimated_top5_drop
+
+    def _run(self, replaced: Replacements) -> FloatArray:
+        (values,) = self._rest(replaced)
+        return values.reshape(len(values), -1)
