@@ -83,7 +83,7 @@ def float_candidate(layer: Layer, kernel: str | None) -> Candidate:
     return Candidate(config, layer.float_bytes, ops, ms, 0.0, 0.0, 0.0)
 
 
-def quantized_candidates(layer: Layer, kernel: str | None, *, scales: bool) -> list[Candidate]:
+def quantized_candidates(layer: Layer, kernel: str | None) -> list[Candidate]:
     """Every setting that makes the layer smaller or faster than float; errors still 0.
 
     Parameters
@@ -91,13 +91,11 @@ def quantized_candidates(layer: Layer, kernel: str | None, *, scales: bool) -> l
     layer : Layer
     kernel : str or None
         Of the cost model.
-    scales : bool
-        Whether every quantized layer carries a scale per output.
     """
     plain = float_candidate(layer, kernel)
     found = []
-    for config in _settings(layer, scales):
-        size = constant_bytes(layer, config, scales=scales)
+    for config in _settings(layer):
+        size = constant_bytes(layer, config, scales=True)
         ops = layer_cost(layer, d=config.d, K=config.K).ops_after
         ms = quantized_ms(layer, config.K, config.d, kernel) if kernel else None
         candidate = Candidate(config, size, ops, float("nan") if ms is None else ms)
@@ -106,7 +104,7 @@ def quantized_candidates(layer: Layer, kernel: str | None, *, scales: bool) -> l
     return found
 
 
-def _settings(layer: Layer, scales: bool) -> Iterator[LayerConfig]:
+def _settings(layer: Layer) -> Iterator[LayerConfig]:
     per_group = layer.in_channels // layer.groups
     points = layer.out_channels * layer.kernel[0] * layer.kernel[1]
     for d in _LENGTHS[layer.kind]:
@@ -114,18 +112,17 @@ def _settings(layer: Layer, scales: bool) -> Iterator[LayerConfig]:
             continue
         # A layer of fewer channels than d is one subspace of all of them.
         for K in _WORDS:
-            if K > points // 2:
+            if points // 2 < K:
                 continue
             single = LayerConfig(d=d, K=K, codebook_dtype="float16")
             M = -(-per_group // d)
             books = M * K * d * 2
-            total = constant_bytes(layer, single, scales=scales)
+            total = constant_bytes(layer, single, scales=True)
             heavy = books > _HEAVY * total
-            if d > 1 or per_group <= 4:
-                if M <= _MAX_CODEBOOKS:
-                    yield single
-                    if heavy:
-                        yield replace(single, codebook_dtype="int8")
+            if (d > 1 or per_group <= 4) and M <= _MAX_CODEBOOKS:
+                yield single
+                if heavy:
+                    yield replace(single, codebook_dtype="int8")
             if (heavy or d == 1) and M > 1:
                 yield replace(single, codebooks="shared", output_scale=True)
 

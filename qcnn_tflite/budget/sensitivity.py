@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -28,6 +27,10 @@ FloatArray = NDArray[np.float32]
 STATISTICS_IMAGES, MEASURED_IMAGES = 256, 128
 # Subspaces that tell a setting's error, and settings a layer whose effect is measured.
 _SAMPLED_SUBSPACES, _MEASURED_SETTINGS = 6, 8
+# Layers with more weights take long to quantize: fewer settings are measured.
+_LARGE = 4 << 20
+# Of the ratio of standard deviations, for the output scale.
+_SCALE_POWER = {"conv": 0.5, "fc": 1.0}
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,11 @@ def measure(
             network.advance(first, {})
             judge = _Judge(network, layer, outputs[0])
             quick = _quick_layer(model, layer, inputs, learning, seed)
-            found = quantized_candidates(layer, kernel, scales=scales)
+            found = quantized_candidates(layer, kernel)
             tried = len(found)
             found = _with_errors(quick, found, seed)
-            kept = spread_out(
-                undominated(found, (*axes, "error")), (*axes, "error"), _MEASURED_SETTINGS
-            )
+            count = _MEASURED_SETTINGS - 3 * (layer.weight_count > _LARGE)
+            kept = spread_out(undominated(found, (*axes, "error")), (*axes, "error"), count)
             power = (learning.fc_scale if layer.kind == "fc" else learning.conv_scale)[0]
             done = [float_candidate(layer, kernel)]
             for candidate in kept:
