@@ -103,7 +103,6 @@ def measure(
     seen = images.subset(
         np.sort(order[measured : measured + STATISTICS_IMAGES] if len(images) > 1 else order)
     )
-    scales = learning.output_scales
     options = []
     limit = learning.cache_limit // 2
     with (
