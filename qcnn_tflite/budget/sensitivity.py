@@ -122,7 +122,7 @@ def measure(
             found = _with_errors(quick, found, seed)
             count = _MEASURED_SETTINGS - 3 * (layer.weight_count > _LARGE)
             kept = spread_out(undominated(found, (*axes, "error")), (*axes, "error"), count)
-            power = (learning.fc_scale if layer.kind == "fc" else learning.conv_scale)[0]
+            power = _SCALE_POWER["fc" if layer.kind == "fc" else "conv"]
             done = [float_candidate(layer, kernel)]
             for candidate in kept:
                 learned = learn_quickly(quick, candidate.config, scale=power, seed=seed, jobs=jobs)
