@@ -58,11 +58,31 @@ struct ConvFinish {
   float* const* pixels;  // [32]: where each lane's outputs go, [outputs]; null for no position
 };
 
+// The inputs of an image's outputs that meet some rows of the kernel.
+struct ConvPatches {
+  const ConvShape* shape;
+  const int64_t* kernel_row;  // [kernel_rows]
+  int64_t kernel_rows;
+  const float *squares, *sums;  // [in_h][in_w], as of ConvOps::moments
+  float share;                  // 1 / inputs of an output
+};
+
+// Pixels of a row with its padding, or those that outputs read where these are more.
+static inline int64_t conv_padded_width(const ConvShape& s) {
+  const int64_t read = (s.out_w - 1) * s.stride_w + (s.kernel_w - 1) * s.dilation_w + 1;
+  return s.pad_left + s.in_w > read ? s.pad_left + s.in_w : read;
+}
+
 struct ConvOps {
   // squares[p], sums[p] = sum of squares, sum of input[p * stride] to input[p * stride + width -
   // 1], 0 <= p < pixels.
   void (*moments)(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
                   float* sums);
+
+  // Over all outputs, largest[0] = the largest sum of squares, [1] of squares - sum^2 * share, [2]
+  // the largest absolute sum; [3] is 0, or NaN if one of them was no finite number. scratch: [in_w
+  // + 6 * out_w].
+  void (*patches)(const ConvPatches& patches, float* scratch, float* largest);
 
   // out[j / 2][lane][j % 2] = round(pixels[lane][first + j] * scale[lane]) for 0 <= j < width, 0
   // for j = width if width is odd. pixels, scale: [32]. Results are inside int16, or (after NaN) of

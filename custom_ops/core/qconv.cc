@@ -79,7 +79,7 @@ class LookupConv final : public ConvLayer {
     float* sums;     // the same, where there is more than one chunk
     int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
     int16_t* x;      // [table rows][planes][pairs][32][2]
-    float* patches;  // [in_w + 6 * out_w]
+    float* patches;  // scratch of ConvOps::patches
     float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
     float* factor;   // [rows][32]: of the present chunk's sums
   };
@@ -90,8 +90,6 @@ class LookupConv final : public ConvLayer {
   void pack_codes(const Codes& codes);
   void plan_items(int threads);
   void measure(const float* image, int64_t y0, int64_t y1);
-  void sum_patches(const std::vector<int64_t>& kernel_rows, const float* pixels, int64_t y,
-                   float* rows, float* out) const;
   void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
   void set_scales(const Item& item, size_t i, Worker* worker);
@@ -441,7 +439,8 @@ void LookupConv::plan_items(int threads) {
   const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
   const int64_t table = aligned(ring_rows_ * planes * K_ * kLanes * 2);
   const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
-  const int64_t patches = pointwise_ ? 0 : aligned((shape_.in_w + 6 * shape_.out_w) * 4);
+  const int64_t patches =
+      pointwise_ ? 0 : aligned((2 * conv_padded_width(shape_) + 4 * shape_.out_w) * 4);
   const int64_t lanes = rows * kLanes * 4;
   const int64_t each = tile + sums + table + x + patches + 2 * lanes;
   scratch_.resize(each * threads);
@@ -498,70 +497,24 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
   }
 }
 
-// Sums over the input pixels of the outputs of row y, for kernel rows k.
-// pixels: [in_h][in_w]; rows: [in_w], scratch; out: [out_w].
-void LookupConv::sum_patches(const std::vector<int64_t>& kernel_rows, const float* pixels,
-                             int64_t y, float* __restrict rows, float* __restrict out) const {
-  const ConvShape& s = shape_;
-  std::fill_n(rows, s.in_w, 0.0f);
-  for (const int64_t k : kernel_rows) {
-    const int64_t from = y * s.stride_h + k * s.dilation_h - s.pad_top;
-    if (from < 0 || from >= s.in_h) continue;
-    const float* __restrict row = pixels + from * s.in_w;
-    for (int64_t x = 0; x < s.in_w; ++x) rows[x] += row[x];
-  }
-  std::fill_n(out, s.out_w, 0.0f);
-  for (int64_t k = 0; k < s.kernel_w; ++k) {
-    const int64_t offset = k * s.dilation_w - s.pad_left;
-    const int64_t begin = offset >= 0 ? 0 : (-offset + s.stride_w - 1) / s.stride_w;
-    const int64_t end =
-        s.in_w - 1 < offset ? 0 : std::min(s.out_w, (s.in_w - 1 - offset) / s.stride_w + 1);
-    const float* from = rows + offset;
-    if (s.stride_w == 1) {
-      for (int64_t x = begin; x < end; ++x) out[x] += from[x];
-    } else {
-      for (int64_t x = begin; x < end; ++x) out[x] += from[x * s.stride_w];
-    }
-  }
-}
-
 // Scale of a chunk's tables, from the largest patch of the image.
 void LookupConv::choose_scale(size_t index, Worker* worker) {
-  const ConvShape& s = shape_;
   const Chunk& part = chunks_[index];
-  const int64_t size = s.in_h * s.in_w;
-  const float* moments = moments_.data() + static_cast<int64_t>(part.moments) * 2 * size;
-  float* rows = worker->patches;
-  float* squares = rows + s.in_w;
-  float* sums = squares + s.out_w;
-  // Of each output column; so that the loop has no result of its own and runs over vectors.
-  float* __restrict most_squares = sums + s.out_w;
-  float* __restrict most_flat = most_squares + s.out_w;
-  float* __restrict most_sum = most_flat + s.out_w;
-  float* __restrict bad = most_sum + s.out_w;
-  std::fill_n(most_squares, 4 * s.out_w, 0.0f);
-  const float share = static_cast<float>(1 / part.bound.inputs);
-  for (int64_t y = 0; y < s.out_h; ++y) {
-    sum_patches(part.kernel_rows, moments, y, rows, squares);
-    sum_patches(part.kernel_rows, moments + size, y, rows, sums);
-    for (int64_t x = 0; x < s.out_w; ++x) {
-      const float flat = squares[x] - sums[x] * sums[x] * share;
-      const float sum = sums[x] < 0 ? -sums[x] : sums[x];
-      most_squares[x] = most_squares[x] < squares[x] ? squares[x] : most_squares[x];
-      most_flat[x] = most_flat[x] < flat ? flat : most_flat[x];
-      most_sum[x] = most_sum[x] < sum ? sum : most_sum[x];
-      bad[x] += (squares[x] - squares[x]) + (sum - sum);  // 0, or NaN for ever
-    }
-  }
+  const int64_t size = shape_.in_h * shape_.in_w;
+  ConvPatches patches;
+  patches.shape = &shape_;
+  patches.kernel_row = part.kernel_rows.data();
+  patches.kernel_rows = static_cast<int64_t>(part.kernel_rows.size());
+  patches.squares = moments_.data() + static_cast<int64_t>(part.moments) * 2 * size;
+  patches.sums = patches.squares + size;
+  patches.share = static_cast<float>(1 / part.bound.inputs);
+  float largest[4];
+  ops_.patches(patches, worker->patches, largest);
   InputBound bound;
-  bool finite = true;
-  for (int64_t x = 0; x < s.out_w; ++x) {
-    bound.squares = std::max(bound.squares, static_cast<double>(most_squares[x]));
-    bound.flat = std::max(bound.flat, static_cast<double>(most_flat[x]));
-    bound.sum = std::max(bound.sum, static_cast<double>(most_sum[x]));
-    finite &= bad[x] == 0.0f;
-  }
-  if (!finite) bound.squares = std::numeric_limits<double>::infinity();
+  bound.squares = largest[3] == 0.0f ? static_cast<double>(largest[0])
+                                     : std::numeric_limits<double>::infinity();
+  bound.flat = static_cast<double>(largest[1]);
+  bound.sum = static_cast<double>(largest[2]);
   scales_[index] = table_scale(bound, part.bound);
 }
 

@@ -4,6 +4,8 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 
+#include "core/conv_patches-inl.h"
+
 namespace qcnn {
 namespace {
 
@@ -496,7 +498,7 @@ void finish(const ConvFinish& f) {
 
 int window(int nx) { return nx > 0 ? kMaxWindow : 0; }
 
-constexpr ConvOps kOps = {moments, quantize, build, add, finish, window};
+constexpr ConvOps kOps = {moments, patches, quantize, build, add, finish, window};
 
 }  // namespace
 

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include "core/conv_ops.h"
+#include "core/conv_patches-inl.h"
 
 namespace qcnn {
 namespace {
@@ -542,7 +543,7 @@ void finish(const ConvFinish& f) {
 
 int window(int nx) { return nx <= 4 ? 4 : 2; }
 
-constexpr ConvOps kOps = {moments, quantize, build, add, finish, window};
+constexpr ConvOps kOps = {moments, patches, quantize, build, add, finish, window};
 
 }  // namespace
 }  // namespace qcnn

@@ -12,6 +12,7 @@
 #include <arm_neon.h>
 
 #include "core/conv_ops.h"
+#include "core/conv_patches-inl.h"
 
 // GCC for armv7 otherwise keeps arrays of registers in memory.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -541,7 +542,7 @@ void finish(const ConvFinish& f) {
   }
 }
 
-constexpr ConvOps kOps = {moments, quantize, build, add, finish, window};
+constexpr ConvOps kOps = {moments, patches, quantize, build, add, finish, window};
 
 }  // namespace
 }  // namespace qcnn
