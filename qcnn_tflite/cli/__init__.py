@@ -20,6 +20,8 @@ from . import (
     demo_assets,
     doctor,
     evaluate,
+    export,
+    import_,
     inspect,
     models,
     quickstart,
@@ -33,6 +35,8 @@ _COMMANDS = (
     benchmark,
     inspect,
     models,
+    import_,
+    export,
     doctor,
     quickstart,
     demo_assets,
@@ -77,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
         required=True,
     )
     for module in _COMMANDS:
-        name = module.__name__.rpartition(".")[2].replace("_", "-")
+        name = module.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
         command = commands.add_parser(
             name,
             help=module.HELP,

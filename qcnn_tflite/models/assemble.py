@@ -75,7 +75,7 @@ def assemble(
             graph.max_pool(step, shape)
         elif isinstance(step, Dense):
             if not flat:
-                graph.flatten()
+                graph.flatten(network.flatten)
                 flat = True
             activation = "none" if step.name == network.last else "relu"
             graph.fully_connected(step.name, *weights.take(step.name), activation)
@@ -177,14 +177,18 @@ class _Graph:
         self._append("MAX_POOL_2D", [], options, name, (1, *shape))
         self._named[name] = self.at, self.shape
 
-    def flatten(self) -> None:
+    def flatten(self, order: str) -> None:
+        if order == "CHW":
+            axes = self._constant("flatten/axes", np.array([0, 3, 1, 2], np.int32))
+            shape = tuple(self.shape[i] for i in (0, 3, 1, 2))
+            self._append("TRANSPOSE", [axes], schema.TransposeOptionsT(), "channels_first", shape)
         features = int(np.prod(self.shape[1:]))
         # -1 leaves the batch free.
-        shape = np.array([-1, features], np.int32)
+        target = np.array([-1, features], np.int32)
         options = schema.ReshapeOptionsT()
-        options.newShape = shape
+        options.newShape = target
         self._append(
-            "RESHAPE", [self._constant("flatten/shape", shape)], options, "flatten", (1, features)
+            "RESHAPE", [self._constant("flatten/shape", target)], options, "flatten", (1, features)
         )
 
     def fully_connected(

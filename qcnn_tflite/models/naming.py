@@ -194,7 +194,7 @@ def outputs_first(network: Network) -> Layout:
 def _flattened(network: Network) -> dict[str, tuple[int, ...]]:
     """(H, W, C) that the first fully-connected layer flattens; none behind a global pooling."""
     for step, shape, _ in network.trace():
-        if isinstance(step, GlobalPool):
+        if isinstance(step, GlobalPool) or network.flatten == "CHW":
             break
         if isinstance(step, Dense):
             return {step.name: shape}

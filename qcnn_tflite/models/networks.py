@@ -113,7 +113,7 @@ class Add:
 
 @dataclass(frozen=True)
 class Dense:
-    """A fully-connected layer on the HWC-flattened input; ReLU on all but the last.
+    """A fully-connected layer on the flattened input; ReLU on all but the last.
 
     Parameters
     ----------
@@ -141,12 +141,15 @@ class Network:
     classes : int
     norm_epsilon : float
         Added to the variance where weights come with batch normalization, which is folded.
+    flatten : {"HWC", "CHW"}
+        Order in which the first fully-connected layer reads an image; the weights are in it, too.
     """
 
     input_shape: tuple[int, int, int]
     layers: tuple[Step, ...]
     classes: int = 1000
     norm_epsilon: float = 1e-3
+    flatten: str = "HWC"
 
     def with_classes(self, classes: int) -> Network:
         return replace(self, classes=classes)

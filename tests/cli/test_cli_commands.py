@@ -20,6 +20,8 @@ COMMANDS = [
     "benchmark",
     "inspect",
     "models",
+    "import",
+    "export",
     "doctor",
     "quickstart",
 ]
