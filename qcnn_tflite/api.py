@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from . import cost_model, models
 from .budget import Budget, convert_within
 from .calibration.images import load_calibration
+from .calibration.memory import check_memory
 from .calibration.preprocessing import Preprocessing
 from .comparison import held_out_agreement
 from .config import PRESETS, Config
@@ -190,6 +191,11 @@ def convert(
     else:
         shape = graph.shape(int(graph.subgraph.inputs[0]))
         images = load_calibration(calibration, source.preprocessing, shape)
+        check_memory(
+            ((p.layer.name, p.layout, p.layer.positions) for p in planned),
+            len(images),
+            settings.learning.positions_per_image,
+        )
         learned = learn_from_images(
             graph, planned, settings.learning, images, seed=seed, jobs=jobs, progress=progress
         )

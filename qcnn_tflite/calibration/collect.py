@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from ..graph import Layer
 from ..pq import BlockLayout, ResponseStatistics, StatisticsBuilder
+from .memory import sampled_positions
 from .network import PairedNetwork, Replacements
 from .patches import gather_patches, output_size, same_padding
 
 FloatArray = NDArray[np.float32]
 
-# At least this many samples per row of the Gram matrix, where the images have them.
-_SAMPLES_PER_ROW = 16
 _CHUNK_BYTES = 192 << 20
 
 
@@ -63,8 +62,7 @@ def collect_statistics(
         n, total = len(floats), _position_count(floats, layer)
         if not builders:
             sets = [int((~held_out).sum()), int(held_out.sum())]
-            wanted = -(-_SAMPLES_PER_ROW * layout.rows // max(1, sets[0]))
-            k = min(total, max(positions_per_image, wanted))
+            k = sampled_positions(layout, total, sets[0], positions_per_image)
             builders = [
                 StatisticsBuilder(layout.groups, layout.rows, layout.group_outputs, count * k)
                 for count in sets
