@@ -43,7 +43,7 @@ class Candidate:
         Relative squared error of the response by the quick learner on a sample of the subspaces.
     kl, drop : float
         Of the network's output with only this layer quantized: KL divergence, and estimated top-5
-        drop in points. NaN until measured.
+        drop in points. NaN until they are known.
     """
 
     config: LayerConfig

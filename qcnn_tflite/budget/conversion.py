@@ -137,7 +137,7 @@ def convert_within(
         predicted_float_ms=choice.float_ms if kernel else None,
         float_times_from=float_cost.origin(kernel) if kernel else "",
         settings_tried=sum(o.tried for o in options),
-        settings_measured=sum(len(o.candidates) - 1 for o in options),
+        settings_measured=sum(o.measured for o in options),
         conversions=len(attempts),
         search_seconds=searched,
     )

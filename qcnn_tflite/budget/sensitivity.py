@@ -26,16 +26,16 @@ FloatArray = NDArray[np.float32]
 # Images for the statistics of the inputs, and others to run the network on.
 STATISTICS_IMAGES, MEASURED_IMAGES = 256, 128
 # Subspaces that tell a setting's error, and settings a layer whose effect is measured.
-_SAMPLED_SUBSPACES, _MEASURED_SETTINGS = 6, 8
-# Layers with more weights take long to quantize: fewer settings are measured.
-_LARGE = 4 << 20
+_SAMPLED_SUBSPACES, _PROBES = 6, 4
+# Stands for zero in logarithms.
+_FLOOR = 1e-9
 # Of the ratio of standard deviations, for the output scale.
 _SCALE_POWER = {"conv": 0.5, "fc": 1.0}
 
 
 @dataclass(frozen=True)
 class LayerOptions:
-    """A layer's candidates: the float layer first, then the quantized ones, measured.
+    """A layer's candidates: the float layer first, then the quantized ones.
 
     Attributes
     ----------
@@ -43,11 +43,14 @@ class LayerOptions:
     candidates : list of Candidate
     tried : int
         Settings that were looked at before those that others dominate were dropped.
+    measured : int
+        Settings with which the network was run.
     """
 
     layer: Layer
     candidates: list[Candidate]
     tried: int
+    measured: int
 
 
 def measure(
@@ -120,15 +123,15 @@ def measure(
             found = quantized_candidates(layer, kernel)
             tried = len(found)
             found = _with_errors(quick, found, seed)
-            count = _MEASURED_SETTINGS - 3 * (layer.weight_count > _LARGE)
-            kept = spread_out(undominated(found, (*axes, "error")), (*axes, "error"), count)
+            kept = undominated(found, (*axes, "error"))
             power = _SCALE_POWER["fc" if layer.kind == "fc" else "conv"]
-            done = [float_candidate(layer, kernel)]
-            for candidate in kept:
+            probed = []
+            for candidate in spread_out(kept, ("error",), _PROBES):
                 learned = learn_quickly(quick, candidate.config, scale=power, seed=seed, jobs=jobs)
                 kl, drop = judge(learned)
-                done.append(replace(candidate, kl=kl, drop=drop))
-            options.append(LayerOptions(layer, done, tried))
+                probed.append(replace(candidate, kl=kl, drop=drop))
+            done = [float_candidate(layer, kernel), *interpolated(kept, probed)]
+            options.append(LayerOptions(layer, done, tried, len(probed)))
             bar.advance()
     return options
 
@@ -165,6 +168,35 @@ def _quick_layer(
         random_state=seed,
     )
     return QuickLayer.of(weights, layer_bias(model, layer), layout, statistics)
+
+
+def interpolated(candidates: list[Candidate], probed: list[Candidate]) -> list[Candidate]:
+    """Candidates with KL divergence and drop, from those of the measured ones.
+
+    Small errors of one layer change the output in proportion to their power, so that both follow the
+    layer's error on straight lines in logarithms; between two measured settings they are interpolated
+    so, and a smaller error is never taken to do more harm.
+
+    Parameters
+    ----------
+    candidates : list of Candidate
+    probed : list of Candidate
+        Measured; the ones with the least and the largest error are among them.
+    """
+    if not probed:
+        return candidates
+    points = sorted(probed, key=lambda c: c.error)
+    errors = np.log([max(c.error, _FLOOR) for c in points])
+    curves = {
+        name: np.maximum.accumulate([max(getattr(c, name), _FLOOR) for c in points])
+        for name in ("kl", "drop")
+    }
+
+    def at(candidate: Candidate, name: str) -> float:
+        error = np.log(max(candidate.error, _FLOOR))
+        return float(np.exp(np.interp(error, errors, np.log(curves[name]))))
+
+    return [replace(c, kl=at(c, "kl"), drop=at(c, "drop")) for c in candidates]
 
 
 class _Judge:
