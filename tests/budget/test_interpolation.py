@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from qcnn_tflite.budget.candidates import Candidate, spread_out, undominated
@@ -39,6 +41,6 @@ def test_spread_covers_both_ends():
     many = [candidate(100 - i, 1.2**i) for i in range(30)]
     few = spread_out(many, ("error",), 4)
     assert len(few) == 4 and few[0] is many[0] and few[-1] is many[-1]
-    gaps = [many.index(b) - many.index(a) for a, b in zip(few, few[1:], strict=False)]
+    gaps = [many.index(b) - many.index(a) for a, b in itertools.pairwise(few)]
     assert min(gaps) >= 6
     assert spread_out(many[:3], ("error",), 4) == many[:3]
