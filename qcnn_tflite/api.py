@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import cost_model, models
+from . import cost_model, distillation, models
 from .budget import Budget, convert_within
 from .calibration.images import load_calibration
 from .calibration.memory import check_memory
@@ -30,6 +30,7 @@ from .graph import (
     read_metadata,
     read_model,
     rewrite,
+    with_constants,
 )
 from .learning import learn_from_images, learn_without_images
 from .plan import plan_layers
@@ -85,6 +86,8 @@ def convert(
     predict_for: str = "auto",
     budget: Budget | Mapping[str, Any] | None = None,
     front: str | os.PathLike[str] | None = None,
+    distill: int = 0,
+    unlabelled: Any = None,
 ) -> ConversionResult:
     """Convert a float network to product-quantized weights.
 
@@ -125,6 +128,13 @@ def convert(
     front : path, optional
         With a budget: where to draw size and time against accuracy (PNG; the numbers are written
         beside it as JSON).
+    distill : int, default=0
+        Passes over unlabelled images in which codebooks, scales and biases are trained against the
+        float network's outputs, see docs/learning.md. Takes TensorFlow and minutes; the best state
+        on held-out images is kept. With `output`, the state of an interrupted training lies beside it
+        as ``OUTPUT.distill``, and the same call goes on from it.
+    unlabelled : path, ndarray or iterable, optional
+        Images to distill on, as `calibration`; default: the calibration images.
 
     Returns
     -------
@@ -133,6 +143,8 @@ def convert(
     Raises
     ------
     ModelError, ConfigError, DataError, OutputError
+    RuntimeMissingError
+        If `distill` is asked for and TensorFlow is missing.
     """
     started = time.perf_counter()
     settings = Config.load(config)
@@ -144,6 +156,7 @@ def convert(
         raise OutputError(
             f"{output} is to hold both the converted and the float model; give them different names"
         )
+    _check_distillation(distill, calibration, unlabelled)
     source = models.load_float(model, weights=weights, seed=seed, progress=progress)
     if preprocessing is not None:
         source = replace(source, preprocessing=preprocessing)
@@ -157,6 +170,8 @@ def convert(
             jobs=jobs,
             progress=progress,
             predict_for=predict_for,
+            distill=distill,
+            unlabelled=unlabelled,
         )
         chosen: ConversionResult = convert_within(
             again,
@@ -199,7 +214,23 @@ def convert(
         learned = learn_from_images(
             graph, planned, settings.learning, images, seed=seed, jobs=jobs, progress=progress
         )
-    converted = rewrite(graph, learned.constants, *_metadata(graph, source))
+    distilled = None
+    changed = graph
+    if distill:
+        distilled = distillation.distill(
+            graph,
+            learned.constants,
+            images
+            if unlabelled is None
+            else load_calibration(unlabelled, source.preprocessing, shape),
+            passes=distill,
+            seed=seed,
+            progress=progress,
+            checkpoint=None if output is None else Path(f"{output}.distill"),
+        )
+        learned.constants = distilled.constants
+        changed = with_constants(graph, layers, distilled.floats)
+    converted = rewrite(changed, learned.constants, *_metadata(graph, source))
     order = {layer.name: i for i, layer in enumerate(layers)}
     reports = sorted([*learned.reports, *kept], key=lambda r: order[r.name])
     if kernel is not None:
@@ -226,10 +257,25 @@ def convert(
         predicted_kernel=kernel or "",
         predicted_on=cost_model.origin(kernel) if kernel else "",
         agreement=agreement,
+        distillation=None if distilled is None else distilled.report(),
     )
     result = ConversionResult(converted, source.data, report)
     _write_both([(output, converted), (float_output, source.data)], overwrite)
     return result
+
+
+def _check_distillation(passes: Any, calibration: Any, unlabelled: Any) -> None:
+    """Refused now rather than after minutes of learning."""
+    if isinstance(passes, bool) or not isinstance(passes, int) or not 0 <= passes <= 10_000:
+        raise ConfigError(f"distill: expected a number of passes from 0 to 10000, got {passes!r}")
+    if passes and calibration is None:
+        raise ConfigError(
+            "distillation needs calibration images; give a few hundred unlabelled ones"
+        )
+    if unlabelled is not None and not passes:
+        raise ConfigError("unlabelled images serve distillation only; say distill=PASSES, too")
+    if passes:
+        distillation.tensorflow()
 
 
 def _write_both(files: list[tuple[str | os.PathLike[str] | None, bytes]], overwrite: bool) -> None:

@@ -194,6 +194,40 @@ class BudgetReport:
         return lines
 
 
+@dataclass(frozen=True)
+class DistillationReport:
+    """What training against the float network's outputs did.
+
+    Attributes
+    ----------
+    images : int
+        Trained on.
+    passes : float
+        Over them; fewer than asked for if held-out images stopped getting better.
+    varied : bool
+        Whether the images were cropped and mirrored at random.
+    before, after : Agreement
+        With the float network, on held-out images.
+    seconds : float
+    """
+
+    images: int
+    passes: float
+    varied: bool
+    before: Agreement
+    after: Agreement
+    seconds: float
+
+    def line(self) -> str:
+        """A sentence."""
+        crops = "random crops of " if self.varied else ""
+        return (
+            f"distilled in {self.passes:g} passes over {crops}{self.images:,} images, "
+            f"{self.seconds:.0f} s: on {self.after.images} held-out images KL {self.before.kl:.4f} -> "
+            f"{self.after.kl:.4f}, same first class {self.before.top1:.2%} -> {self.after.top1:.2%}"
+        )
+
+
 @dataclass
 class ConversionReport:
     """Every layer's fate and the totals; ``str()`` is a table, `to_json` is for programs.
@@ -217,6 +251,8 @@ class ConversionReport:
         With the float network, on held-out calibration images.
     budget : BudgetReport or None
         Of a conversion within a budget.
+    distillation : DistillationReport or None
+        Of a conversion with distillation.
     """
 
     model: str
@@ -231,6 +267,7 @@ class ConversionReport:
     predicted_on: str = ""
     agreement: Agreement | None = None
     budget: BudgetReport | None = None
+    distillation: DistillationReport | None = None
 
     @property
     def compression(self) -> float:
@@ -307,6 +344,8 @@ class ConversionReport:
             )
         if self.agreement is not None:
             lines.append(f"on {self.agreement.images} held-out images: {self.agreement}")
+        if self.distillation is not None:
+            lines.append(self.distillation.line())
         if self.budget is not None:
             lines += self.budget.lines()
         lines += [f"note: {note}" for note in self.notes]

@@ -16,6 +16,7 @@ EXAMPLES = """\
   qcnn-tflite convert net.keras --config accurate --calibration photos.npy -o net-q.tflite
   qcnn-tflite convert alexnet_owt --weights mine.npz --calibration photos/
   qcnn-tflite convert vgg16 --weights random
+  qcnn-tflite convert net.tflite --calibration photos/ --distill 10 --unlabelled more-photos/
   qcnn-tflite convert net.tflite --calibration photos/ --budget size=6MB --front front.png
   qcnn-tflite convert net.tflite --config '{"layers": {"conv1": {"quantize": false}}}'
 """
@@ -71,6 +72,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PNG",
         help="with --budget: draw size and time against accuracy, numbers beside it as JSON",
     )
+    parser.add_argument(
+        "--distill",
+        type=options.positive_int,
+        default=0,
+        metavar="PASSES",
+        help="then train codebooks, scales and biases against the float network's outputs, so many "
+        "passes over the images; takes minutes, and an interrupted training is gone on with",
+    )
+    parser.add_argument(
+        "--unlabelled",
+        metavar="IMAGES",
+        help="images to distill on, thousands if possible; default: the calibration images",
+    )
     options.add_force(parser)
 
 
@@ -102,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.force,
         predict_for=args.predict_for,
         front=args.front,
+        distill=args.distill,
+        unlabelled=args.unlabelled,
         **extra,
     )
     if args.report is not None:

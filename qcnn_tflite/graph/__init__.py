@@ -8,6 +8,7 @@ from .metadata import read_mean_image, read_metadata
 from .model import Model, read_model
 from .ops import QuantizedLayer, decode_options, decode_weights, encode_options
 from .qmodel import QLayer, decoded_float_model, find_q_layers
+from .replacement import has_own_constants, with_constants
 from .rewrite import rewrite
 from .submodel import extract, live_tensors
 
@@ -25,6 +26,7 @@ __all__ = [
     "extract",
     "find_layers",
     "find_q_layers",
+    "has_own_constants",
     "layer_bias",
     "layer_weights",
     "live_tensors",
@@ -34,4 +36,5 @@ __all__ = [
     "read_model",
     "rewrite",
     "unpack_codes",
+    "with_constants",
 ]
