@@ -197,7 +197,7 @@ def convert(
     graph = read_model(source.data)
     check_convertible(graph)
     layers = find_layers(graph)
-    scales = settings.learning.conv_scale != 0 or settings.learning.fc_scale != 0
+    scales = settings.learning.output_scales
     planned, kept = plan_layers(layers, settings, scales=scales)
     if calibration is None:
         learned = learn_without_images(

@@ -8,7 +8,7 @@ import fnmatch
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -65,13 +65,15 @@ class LearningConfig:
         Error-correction sweeps; 0 leaves the initial solution.
     conv_damping, fc_damping : tuple of float
         Candidates of the pull towards the float weights, relative to the mean of diag H; the one
-        with the least error on held-out images is kept. Infinity ("inf" in JSON) is plain product
-        quantization of the weights.
-    conv_scale, fc_scale : float
-        Power of the ratio of standard deviations (float to quantized response) that each output is
-        multiplied by; 0 turns the output scale off.
+        that serves the network's output on held-out images best is kept. Infinity ("inf" in JSON)
+        is plain product quantization of the weights.
+    conv_scale, fc_scale : tuple of float
+        Candidates of the power of the ratio of standard deviations (float to quantized response)
+        that each output is multiplied by, chosen in the same way (without images the first); 0 is
+        no output scale.
     held_out : float
-        Fraction of the calibration images that choose the damping and measure the reported error.
+        Fraction of the calibration images that choose and that measure the reported error; more of
+        a few hundred.
     positions_per_image : int
         Sampled output positions per image in a convolution; more where few images would leave fewer
         samples than 16 per row of the Gram matrix.
@@ -82,10 +84,10 @@ class LearningConfig:
     gram_init: bool = True
     sequential: bool = True
     sweeps: int = 3
-    conv_damping: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1)
-    fc_damping: tuple[float, ...] = (0.3, 1.0, 3.0)
-    conv_scale: float = 0.5
-    fc_scale: float = 1.0
+    conv_damping: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, math.inf)
+    fc_damping: tuple[float, ...] = (0.3, 1.0, 3.0, 10.0, math.inf)
+    conv_scale: tuple[float, ...] = (0.5, 1.0, 0.0)
+    fc_scale: tuple[float, ...] = (1.0, 0.5)
     held_out: float = 0.1
     positions_per_image: int = 128
     cache_limit: int = 8 << 30
@@ -95,23 +97,29 @@ class LearningConfig:
         _expect_int("positions_per_image", self.positions_per_image, 1, 1 << 30)
         _expect_int("cache_limit", self.cache_limit, 0, 1 << 60)
         _expect_number("held_out", self.held_out, 0, 0.5)
-        for name in ("conv_scale", "fc_scale"):
-            _expect_number(name, getattr(self, name), 0, 2)
         for name in ("gram_init", "sequential"):
             _expect_bool(name, getattr(self, name))
         for name in ("conv_damping", "fc_damping"):
-            values = getattr(self, name)
-            if not isinstance(values, (tuple, list)) or not values:
-                raise ConfigError(f"{name} must be a list of numbers above 0, got {values!r}")
-            try:
-                numbers = tuple(float(v) for v in values)
-            except (TypeError, ValueError):
-                raise ConfigError(
-                    f"{name} must be a list of numbers above 0, got {values!r}"
-                ) from None
-            if not all(v > 0 for v in numbers):
-                raise ConfigError(f"{name} must be a list of numbers above 0, got {values!r}")
-            object.__setattr__(self, name, numbers)
+            self._take_candidates(name, "a list of numbers above 0", lambda v: v > 0)
+        for name in ("conv_scale", "fc_scale"):
+            self._take_candidates(name, "a list of numbers from 0 to 2", lambda v: 0 <= v <= 2)
+
+    def _take_candidates(self, name: str, wanted: str, fits: Callable[[float], bool]) -> None:
+        """One number is a list of one."""
+        values = getattr(self, name)
+        single = isinstance(values, (int, float)) and not isinstance(values, bool)
+        try:
+            numbers = (float(values),) if single else tuple(float(v) for v in values)
+        except (TypeError, ValueError):
+            numbers = ()
+        if isinstance(values, (str, Mapping)) or not numbers or not all(map(fits, numbers)):
+            raise ConfigError(f"{name} must be {wanted}, got {values!r}")
+        object.__setattr__(self, name, numbers)
+
+    @property
+    def output_scales(self) -> bool:
+        """Whether quantized layers may get a scale per output."""
+        return any(self.conv_scale) or any(self.fc_scale)
 
 
 @dataclass(frozen=True)

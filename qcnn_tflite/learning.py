@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +12,9 @@ from joblib.parallel import BACKENDS, get_active_backend
 from numpy.typing import NDArray
 
 from .calibration.collect import collect_statistics
+from .calibration.held_out import held_out_mask
 from .calibration.images import CalibrationImages
+from .calibration.judge import OutputJudge
 from .calibration.network import PairedNetwork
 from .config import LearningConfig
 from .errors import DataError
@@ -22,6 +25,9 @@ from .progress import Progress
 from .report import LayerReport
 
 FloatArray = NDArray[np.float32]
+
+# Images whose outputs are compared at least, see `_held_out`.
+_JUDGES = 64
 
 
 @dataclass
@@ -54,7 +60,7 @@ class LearnedNetwork:
                 codebooks=len(q.codebooks),
                 size=sum(q.sizes().values()),
                 error=learned.error,
-                damping=learned.damping,
+                choice=learned.choice,
                 seconds=seconds,
             )
         )
@@ -112,40 +118,53 @@ def learn_from_images(
     """
     result = LearnedNetwork()
     threads = jobs if jobs and jobs > 0 else os.cpu_count() or 1
-    with PairedNetwork(graph, images, cache_limit=config.cache_limit, threads=threads) as network:
+    limit = config.cache_limit
+    with ExitStack() as stack:
+        network = stack.enter_context(
+            PairedNetwork(graph, images, cache_limit=limit, threads=threads)
+        )
         result.images = network.count
         held_out = _held_out(network.count, config.held_out, seed)
+        judge: OutputJudge | None = None
+        if held_out.any():
+            judged = images.subset(np.flatnonzero(held_out))
+            judge = stack.enter_context(
+                OutputJudge(graph, judged, cache_limit=limit, threads=threads)
+            )
         replaced: dict[int, tuple[FloatArray, FloatArray | None]] = {}
-        with Progress(len(planned), "layers", progress) as bar:
-            for item in planned:
-                layer, began = item.layer, time.perf_counter()
-                bar.describe(layer.name)
-                first = layer.op_index if layer.pad_op is None else layer.pad_op
-                network.advance(first, replaced)
-                weights = layer_weights(graph, layer)
-                train, judge = collect_statistics(
-                    network,
-                    layer,
-                    weights,
-                    item.layout,
-                    replaced,
-                    held_out=held_out,
-                    positions_per_image=config.positions_per_image,
-                    random_state=seed,
-                )
-                learned = learn(
-                    weights,
-                    layer_bias(graph, layer),
-                    item.layout,
-                    _recipe(item, config),
-                    train,
-                    judge,
-                    random_state=seed,
-                    jobs=_jobs(jobs),
-                )
-                replaced[layer.op_index] = (learned.weights, learned.bias)
-                result.add(item, learned, time.perf_counter() - began)
-                bar.advance()
+        bar = stack.enter_context(Progress(len(planned), "layers", progress))
+        for item in planned:
+            layer, began = item.layer, time.perf_counter()
+            bar.describe(layer.name)
+            first = layer.op_index if layer.pad_op is None else layer.pad_op
+            network.advance(first, replaced)
+            weights = layer_weights(graph, layer)
+            train, apart = collect_statistics(
+                network,
+                layer,
+                weights,
+                item.layout,
+                replaced,
+                held_out=held_out,
+                positions_per_image=config.positions_per_image,
+                random_state=seed,
+            )
+            learned = learn(
+                weights,
+                layer_bias(graph, layer),
+                item.layout,
+                _recipe(item, config),
+                train,
+                apart,
+                network_loss=None
+                if judge is None
+                else judge.before(first, layer.op_index, replaced),
+                random_state=seed,
+                jobs=_jobs(jobs),
+            )
+            replaced[layer.op_index] = (learned.weights, learned.bias)
+            result.add(item, learned, time.perf_counter() - began)
+            bar.advance()
     return result
 
 
@@ -161,19 +180,20 @@ def _recipe(item: PlannedLayer, config: LearningConfig) -> Recipe:
         sequential=config.sequential,
         sweeps=config.sweeps,
         dampings=config.fc_damping if fc else config.conv_damping,
-        response_scale=config.fc_scale if fc else config.conv_scale,
+        response_scales=config.fc_scale if fc else config.conv_scale,
     )
 
 
 def _held_out(count: int, fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which images choose the damping and measure the error; none of a single image."""
+    """Which images choose the method and measure the error.
+
+    At least `_JUDGES`, or a quarter of few images: the loss on a handful says little.
+    """
     if count < 1:
         raise DataError("there are no calibration images; give a folder with a few hundred")
-    chosen = np.zeros(count, np.bool_)
-    if fraction and count > 1:
-        number = min(max(1, round(fraction * count)), count // 2)
-        chosen[np.random.default_rng(seed).permutation(count)[:number]] = True
-    return chosen
+    if fraction:
+        fraction = max(fraction, min(_JUDGES, count / 4) / count)
+    return held_out_mask(count, fraction, seed)
 
 
 def _jobs(jobs: int | None) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from .config import Config, LayerConfig
 from .errors import ModelError
 from .graph import Layer, code_bits
-from .pq import BlockLayout
+from .pq import BlockLayout, Choice
 from .report import Cost, LayerReport, theoretical_cost
 
 
@@ -165,7 +165,7 @@ def quantized_report(
     codebooks: int,
     size: int,
     error: float | None,
-    damping: float | None,
+    choice: Choice | None,
     seconds: float,
 ) -> LayerReport:
     """Report of a layer that was quantized.
@@ -177,12 +177,12 @@ def quantized_report(
         Codewords and codebooks that were learned.
     size : int
         Bytes of the constants in the file.
-    error, damping : float or None
+    error : float or None
+    choice : Choice or None
     seconds : float
     """
     layer, layout = planned.layer, planned.layout
     cost = layer_cost(layer, d=layout.d, K=K, codebooks=codebooks)
-    choice = "" if damping is None else f"damping {damping:g}"
     return LayerReport(
         name=layer.name,
         kind=layer.kind,
@@ -197,6 +197,6 @@ def quantized_report(
         ops_before=cost.ops_before,
         ops_after=cost.ops_after,
         error=error,
-        choice=choice,
+        choice="" if choice is None else str(choice),
         seconds=seconds,
     )

@@ -91,10 +91,13 @@ class ProductCode:
         """The group's weights, scale applied, shape (rows, group_outputs)."""
         return self.spread(group, self.codebooks)
 
+    def matrices(self) -> FloatArray:
+        """All groups' weights, scale applied, shape (groups, rows, group_outputs)."""
+        return np.stack([self.decode(g) for g in range(self.layout.groups)])
+
     def weights(self) -> FloatArray:
         """Decoded weights with the scale applied, shape (C_out, kH, kW, in_channels)."""
-        groups = [self.decode(g) for g in range(self.layout.groups)]
-        return self.layout.join(np.stack(groups))
+        return self.layout.join(self.matrices())
 
     def contract_codes(self) -> NDArray[np.uint8]:
         """Codes in the order of the op contract, shape (M, C_out, kH, kW)."""

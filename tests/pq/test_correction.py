@@ -165,10 +165,10 @@ def test_compensation_beats_nearest_codewords(name):
         points = rows[g, m].transpose(0, 2, 1).reshape(-1, code.layout.d)
         code.codebooks[index] = points[rng.choice(len(points), code.K)]
     plain = ProductCode(code.layout, code.codebooks.copy(), code.codes.copy(), code.scale)
-    from qcnn_tflite.pq.learn import _assign
+    from qcnn_tflite.pq.fitting import assign_nearest
 
     for g in range(code.layout.groups):
-        _assign(plain, g, problem.matrices[g], None)
+        assign_nearest(plain, g, problem.matrices[g], None)
     compensate(objectives, code)
     assert direct_value(problem, code, 0.05) < direct_value(problem, plain, 0.05)
     assert value(objectives) == pytest.approx(direct_value(problem, code, 0.05), rel=5e-3)
