@@ -263,3 +263,20 @@ def test_compare_lists_layers_and_worst_images(command, nets, converted):
     assert len(done.json["worst"]) == 3 and done.json["worst"][0]["name"].endswith(".png")
     done = command("compare", nets / "float.tflite", converted, nets / "nowhere")
     assert done.code == 2 and "nowhere" in done.err
+
+
+def test_convert_within_a_budget(convert, command, nets, working_folder):
+    done = convert(
+        nets / "float.tflite", "-o", "q.tflite", "--json", "--budget", "size=60kB", "--front",
+        "front.png", "--calibration", nets / "images", "--preprocessing", nets / "how.json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["quantized_bytes"] == (working_folder / "q.tflite").stat().st_size <= 60_000
+    assert done.json["budget"]["asked"] == "at most 0.06 MB"
+    assert {p.name for p in working_folder.iterdir()} == {"q.tflite", "front.png", "front.json"}
+    for word, message in (("size", "LIMIT=VALUE"), ("size=many", "bytes or a text")):
+        done = convert(
+            nets / "float.tflite", "-o", "other.tflite", "--budget", word, "--calibration",
+            nets / "images", "--preprocessing", nets / "how.json",
+        )  # fmt: skip
+        assert done.code == 2 and message in done.err
