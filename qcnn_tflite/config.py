@@ -132,6 +132,8 @@ class Config:
         Of the preset that it began as.
     conv, conv1x1, fc, last_fc : LayerConfig
         Defaults by kind of layer; `last_fc` is for the last fully-connected layer of a network.
+    first_fc : LayerConfig or None
+        For the first of several fully-connected layers; None: as `fc`.
     layers : tuple of (str, dict)
         Overrides, later ones win: layer name or glob, and fields of `LayerConfig`.
     min_weights : int
@@ -144,21 +146,26 @@ class Config:
     conv1x1: LayerConfig = field(default_factory=LayerConfig)
     fc: LayerConfig = field(default_factory=LayerConfig)
     last_fc: LayerConfig = field(default_factory=LayerConfig)
+    first_fc: LayerConfig | None = None
     layers: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     min_weights: int = 2048
     learning: LearningConfig = field(default_factory=LearningConfig)
 
-    def for_layer(self, name: str, kind: str, *, last_fc: bool = False) -> LayerConfig:
+    def for_layer(
+        self, name: str, kind: str, *, last_fc: bool = False, first_fc: bool = False
+    ) -> LayerConfig:
         """Configuration of one layer.
 
         Parameters
         ----------
         name : str
         kind : {"conv", "conv1x1", "fc"}
-        last_fc : bool
-            Whether it is the network's last fully-connected layer.
+        last_fc, first_fc : bool
+            Whether it is the network's last fully-connected layer, or the first of several.
         """
         chosen: LayerConfig = self.last_fc if last_fc and kind == "fc" else getattr(self, kind)
+        if first_fc and kind == "fc" and self.first_fc is not None:
+            chosen = self.first_fc
         for pattern, fields in self.layers:
             if fnmatch.fnmatchcase(name, pattern):
                 chosen = replace(chosen, **fields)
@@ -243,6 +250,9 @@ def _from_mapping(values: Mapping[str, Any]) -> Config:
     for kind in ("conv", "conv1x1", "fc", "last_fc"):
         if kind in values:
             changes[kind] = replace(getattr(base, kind), **_fields(kind, values[kind], LayerConfig))
+    if values.get("first_fc") is not None:
+        fields = _fields("first_fc", values["first_fc"], LayerConfig)
+        changes["first_fc"] = replace(base.first_fc or changes.get("fc", base.fc), **fields)
     if "learning" in values:
         changes["learning"] = replace(
             base.learning, **_fields("learning", values["learning"], LearningConfig)
@@ -336,4 +346,16 @@ _SMALL = _preset(
     fc=LayerConfig(d=4, K=16, codebook_dtype="float16"),
     last=LayerConfig(d=2, K=32, codebook_dtype="float16"),
 )
-PRESETS = {config.name: config for config in (_PAPER, _ACCURATE, _SMALL)}
+# ccv's Klaus (2014): one palette for each fully-connected layer, 4 bits in the first and 8 in the others.
+_PALETTE = LayerConfig(d=1, K=256, codebooks="shared", codebook_dtype="float16")
+_KLAUS = Config(
+    name="klaus",
+    conv=LayerConfig(quantize=False),
+    conv1x1=LayerConfig(quantize=False),
+    fc=_PALETTE,
+    last_fc=_PALETTE,
+    first_fc=replace(_PALETTE, K=16),
+    # The weights alone decide; images only restore each output's mean.
+    learning=LearningConfig(fc_damping=(math.inf,), conv_scale=(0.0,), fc_scale=(0.0,)),
+)
+PRESETS = {config.name: config for config in (_PAPER, _ACCURATE, _SMALL, _KLAUS)}

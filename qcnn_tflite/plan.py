@@ -59,9 +59,13 @@ def plan_layers(
     config.check_names(layer.name for layer in layers)
     dense = [layer for layer in layers if layer.kind == "fc" and not layer.ineligible]
     last = dense[-1].name if dense else None
+    first = dense[0].name if len(dense) > 1 else None
     planned, kept = [], []
     for layer in layers:
-        chosen, reason = _choose(layer, config, layer.name == last, scales)
+        wanted = config.for_layer(
+            layer.name, layer.kind, last_fc=layer.name == last, first_fc=layer.name == first
+        )
+        chosen, reason = _choose(layer, wanted, config.min_weights, scales)
         if chosen is None:
             kept.append(_float_report(layer, reason))
         else:
@@ -73,13 +77,12 @@ def plan_layers(
 
 
 def _choose(
-    layer: Layer, config: Config, last_fc: bool, scales: bool
+    layer: Layer, wanted: LayerConfig, min_weights: int, scales: bool
 ) -> tuple[PlannedLayer | None, str]:
     if layer.ineligible:
         return None, layer.ineligible
-    if layer.weight_count < config.min_weights:
-        return None, f"{layer.weight_count} weights, fewer than min_weights {config.min_weights}"
-    wanted = config.for_layer(layer.name, layer.kind, last_fc=last_fc)
+    if layer.weight_count < min_weights:
+        return None, f"{layer.weight_count} weights, fewer than min_weights {min_weights}"
     if not wanted.quantize:
         return None, "kept float by the configuration"
     wanted = replace(wanted, d=min(wanted.d, layer.in_channels // layer.groups))

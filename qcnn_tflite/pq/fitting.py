@@ -19,6 +19,7 @@ from .kmeans import fit_codebooks
 from .layout import BlockLayout, FloatArray
 from .objective import Objective
 from .recipe import Recipe
+from .scalar import fit_palette, nearest_entries
 from .statistics import ResponseStatistics
 
 
@@ -103,10 +104,20 @@ def plain(
     jobs: int | None,
 ) -> ProductCode:
     """k-means on the weights and the nearest codewords, by the Euclidean distance."""
+    if layout.d == 1 and recipe.codebooks == "shared" and not recipe.output_scale:
+        return _palette(matrices, layout, recipe)
     code = _initial(matrices, layout, recipe, None, random_state, jobs)
     for g in range(layout.groups):
         assign_nearest(code, g, matrices[g], None)
     return code
+
+
+def _palette(matrices: FloatArray, layout: BlockLayout, recipe: Recipe) -> ProductCode:
+    """The best palette for all weights, exactly."""
+    palette = fit_palette(matrices, min(recipe.K, matrices.size))
+    cells = matrices.reshape(layout.groups, layout.M, layout.P, layout.group_outputs)
+    scale = np.ones((layout.groups, layout.group_outputs), np.float32)
+    return ProductCode(layout, palette[None, :, None], nearest_entries(cells, palette), scale)
 
 
 def _initial(
