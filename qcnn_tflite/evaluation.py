@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .calibration.images import load_labelled
-from .calibration.preprocessing import Preprocessing
-from .errors import DataError, ModelError
+from .calibration.preprocessing import Preprocessing, TenCrops
+from .errors import ConfigError, DataError, ModelError
 from .graph import Model, read_mean_image, read_metadata, read_model
 from .machine import cpu_count
 from .progress import Progress
@@ -34,6 +36,20 @@ class Prediction:
     index: int
     label: str
     probability: float
+
+
+class Predictions(list[Prediction]):
+    """The most probable classes, the best first.
+
+    Attributes
+    ----------
+    seconds : float
+        What the network took, without reading and preparing the image.
+    """
+
+    def __init__(self, predictions: Iterable[Prediction], seconds: float) -> None:
+        super().__init__(predictions)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,8 @@ def classify(
     threads: int | None = None,
     kernel: str = "auto",
     lrn: bool = True,
-) -> list[Prediction]:
+    crops: int = 1,
+) -> Predictions:
     """The most probable classes of one image.
 
     Parameters
@@ -111,6 +128,7 @@ def classify(
     model : path or bytes
         A ``.tflite`` whose only output holds one value per class.
     image : path, PIL.Image.Image or ndarray of shape (H, W, 3), uint8
+        Any format that Pillow opens; turned as its EXIF orientation says, transparency over white.
     top : int
     preprocessing : Preprocessing, optional
         The model's metadata tells it unless given.
@@ -120,23 +138,35 @@ def classify(
         Default: all processors.
     kernel, lrn
         As for `Interpreter`.
+    crops : {1, 10}
+        Patches of the image whose probabilities are averaged: the middle, or that, the corners, and
+        all of them mirrored.
+
+    Returns
+    -------
+    Predictions
+        A list, the most probable class first, and the time that the network took.
 
     Raises
     ------
-    ModelError, DataError
+    ModelError, DataError, ConfigError
     """
+    _check_crops(crops)
     classifier = _Classifier(model, preprocessing, threads, kernel, lrn)
-    scores = classifier.run(classifier.preprocessing(image)[None])[0]
+    prepare = classifier.preprocessing
+    patches = prepare(image)[None] if crops == 1 else prepare.ten_crops(image)
+    began = time.perf_counter()
+    scores = classifier.run(patches)
+    seconds = time.perf_counter() - began
+    probabilities = classifier.probabilities(scores).mean(axis=0)
     metadata = classifier.metadata.get("output") or {}
-    probabilities = (
-        scores if metadata.get("softmax_applied", _is_distribution(scores)) else _softmax(scores)
-    )
     names = labels or metadata.get("labels") or []
     best = np.argsort(-probabilities, kind="stable")[: max(1, top)]
-    return [
+    found = (
         Prediction(int(i), names[i] if i < len(names) else f"class {i}", float(probabilities[i]))
         for i in best
-    ]
+    )
+    return Predictions(found, seconds)
 
 
 def evaluate(
@@ -150,6 +180,7 @@ def evaluate(
     threads: int | None = None,
     kernel: str = "auto",
     lrn: bool = True,
+    crops: int = 1,
     progress: bool | None = None,
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a model, and of a reference on the same images.
@@ -172,13 +203,16 @@ def evaluate(
         Default: all processors.
     kernel, lrn
         As for `Interpreter`.
+    crops : {1, 10}
+        Patches of every image whose probabilities are averaged, as for `classify`.
     progress : bool, optional
         Show a progress bar on stderr; default: if that is a terminal.
 
     Raises
     ------
-    ModelError, DataError
+    ModelError, DataError, ConfigError
     """
+    _check_crops(crops)
     first = _Classifier(model, preprocessing, threads, kernel, lrn)
     second = (
         None
@@ -190,7 +224,11 @@ def evaluate(
             f"the model has {first.classes} outputs and the reference {second.classes}; "
             "compare a model with the one that it was made from"
         )
-    images = load_labelled(data, first.preprocessing, first.input_shape, limit=limit)
+    shape, prepare = first.input_shape, first.preprocessing
+    if crops == 10:
+        prepare = TenCrops(prepare)
+        shape = (shape[0], *prepare.output_shape)
+    images = load_labelled(data, prepare, shape, limit=limit)
     tally = _Tally(second is not None)
     with Progress(len(images), "images", progress) as bar:
         for batch, given in images.batches(_BATCH):
@@ -201,9 +239,18 @@ def evaluate(
                     f"0 to {first.classes - 1}; check the labels, or shift them with label_offset "
                     "(--label-offset)"
                 )
-            tally.add(labels, first.run(batch), None if second is None else second.run(batch))
+            tally.add(
+                labels,
+                first.averaged(batch, crops),
+                None if second is None else second.averaged(batch, crops),
+            )
             bar.advance(len(labels))
     return tally.evaluation()
+
+
+def _check_crops(crops: int) -> None:
+    if crops not in (1, 10):
+        raise ConfigError(f"crops: expected 1 or 10, got {crops!r}")
 
 
 class _Tally:
@@ -310,6 +357,21 @@ class _Classifier:
                 self._resize(1)
         pieces = [self._run(batch[i : i + self._batch]) for i in range(0, len(batch), self._batch)]
         return np.concatenate(pieces)
+
+    def averaged(self, batch: FloatArray, crops: int) -> FloatArray:
+        """Outputs for images; of ten patches one below another, their probabilities' average."""
+        if crops == 1:
+            return self.run(batch)
+        patches = batch.reshape(len(batch) * crops, -1, *batch.shape[2:])
+        probabilities = self.probabilities(self.run(patches))
+        return probabilities.reshape(len(batch), crops, -1).mean(axis=1)
+
+    def probabilities(self, outputs: FloatArray) -> FloatArray:
+        """Outputs of shape (n, classes), after a softmax unless the model applies one."""
+        applied = (self.metadata.get("output") or {}).get("softmax_applied")
+        if applied is None:
+            applied = all(_is_distribution(scores) for scores in outputs)
+        return outputs if applied else np.stack([_softmax(scores) for scores in outputs])
 
     def _resize(self, count: int) -> None:
         self._interpreter.resize_tensor_input(self._input, [count, *self.input_shape[1:]])

@@ -6,7 +6,7 @@ import io
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -155,6 +155,27 @@ class Preprocessing:
             array = array[:, ::-1]
         return self._normalized(array, mean)
 
+    def ten_crops(self, image: ImageSource) -> FloatArray:
+        """Four corners and the middle of the resized image, and their mirror images.
+
+        As Krizhevsky et al. (2012) and Caffe count: of the middle `size` of the resized image; a mean
+        image is subtracted first and mirrored with the patch.
+
+        Returns
+        -------
+        ndarray of shape (10, H, W, C), float32
+        """
+        array = _centre(self._resized_pixels(image), self.size)
+        height, width = self.output_shape[:2]
+        bottom, right = (n - c for n, c in zip(self.size, (height, width), strict=True))
+        corners = [(0, 0), (0, right), (bottom, 0), (bottom, right), (bottom // 2, right // 2)]
+        patches = []
+        for top, left in corners:
+            window = slice(top, top + height), slice(left, left + width)
+            mean = None if self.mean_image is None else self.mean_image[window]
+            patches.append(self._normalized(array[window], mean))
+        return np.stack(patches + [patch[:, ::-1] for patch in patches])
+
     def _normalized(self, pixels: NDArray[np.uint8], mean_image: FloatArray | None) -> FloatArray:
         values = pixels.astype(np.float32) * np.float32(self.scale)
         if mean_image is None:
@@ -234,6 +255,29 @@ class Preprocessing:
             std=values.get("std", (1.0,) * count),
             mean_image=mean_image if values.get("mean_image") else None,
         )
+
+
+class TenCrops(Preprocessing):
+    """Prepares an image as ten patches, one below another: shape (10 · H, W, C).
+
+    Parameters
+    ----------
+    base : Preprocessing
+    """
+
+    def __init__(self, base: Preprocessing) -> None:
+        super().__init__(**{f.name: getattr(base, f.name) for f in fields(base)})
+        object.__setattr__(self, "_base", base)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        height, width, channels = super().output_shape
+        return (10 * height, width, channels)
+
+    def __call__(self, image: ImageSource) -> FloatArray:
+        base: Preprocessing = self.__dict__["_base"]
+        patches = base.ten_crops(image)
+        return patches.reshape(-1, *patches.shape[2:])
 
 
 def _sides(name: str, value: Any) -> tuple[int, int]:

@@ -20,13 +20,14 @@ EXAMPLES = """\
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", help="a .tflite, quantized or float")
-    parser.add_argument("images", nargs="+", help="JPEG, PNG, ...")
+    parser.add_argument("images", nargs="+", help="JPEG, PNG, BMP, whatever Pillow opens")
     parser.add_argument(
         "--top", type=options.positive_int, default=5, metavar="N", help="classes; default: 5"
     )
     parser.add_argument(
         "--labels", metavar="FILE", help="one class name a line; default: those in the metadata"
     )
+    options.add_crops(parser)
     options.add_preprocessing(parser)
     options.add_runtime(parser)
 
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             kernel=args.kernel,
             lrn=not args.stock_lrn,
+            crops=args.crops,
         )
         for image in args.images
     }
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(rows, indent=2))
         return 0
     for image, found in answers.items():
-        print(image)
+        print(f"{image}  ({1000 * found.seconds:.1f} ms)")
         for prediction in found:
             print(f"  {prediction.probability:7.2%}  {prediction.label}")
     return 0

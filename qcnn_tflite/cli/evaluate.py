@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", type=options.positive_int, metavar="N", help="the first N images only"
     )
+    options.add_crops(parser)
     options.add_preprocessing(parser)
     options.add_runtime(parser)
 
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         kernel=args.kernel,
         lrn=not args.stock_lrn,
+        crops=args.crops,
     )
     print(result.to_json() if args.json else result)
     drop = result.top1_drop

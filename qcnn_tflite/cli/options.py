@@ -58,6 +58,18 @@ def add_preprocessing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_crops(parser: argparse.ArgumentParser) -> None:
+    """``--crops``."""
+    parser.add_argument(
+        "--crops",
+        type=int,
+        choices=(1, 10),
+        default=1,
+        help="patches of each image whose probabilities are averaged: the middle, or that, the four "
+        "corners and all five mirrored; default: 1",
+    )
+
+
 def add_force(parser: argparse.ArgumentParser) -> None:
     """``-f``."""
     parser.add_argument("-f", "--force", action="store_true", help="overwrite what exists")
