@@ -21,8 +21,8 @@ _LENGTHS = {
 }
 # Codebooks above this share of a layer's bytes are worth storing as int8, or sharing.
 _HEAVY = 0.15
-# k-means for more codebooks than this takes longer than the choice may.
-_MAX_CODEBOOKS = 5000
+# k-means of more codewords than this takes longer than the choice may: they are left out.
+_MAX_CODEWORDS = 400_000
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _settings(layer: Layer) -> Iterator[LayerConfig]:
             books = M * K * d * 2
             total = constant_bytes(layer, single, scales=True)
             heavy = books > _HEAVY * total
-            if (d > 1 or per_group <= 4) and M <= _MAX_CODEBOOKS:
+            if (d > 1 or per_group <= 4) and M * K <= _MAX_CODEWORDS:
                 yield single
                 if heavy:
                     yield replace(single, codebook_dtype="int8")
