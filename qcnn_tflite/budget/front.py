@@ -103,10 +103,10 @@ def _point(search: Search, choice: Choice) -> dict[str, Any]:
 def _draw(document: dict[str, Any], title: str) -> bytes:
     image = Image.new("RGB", (_WIDTH * SCALE, _HEIGHT * SCALE), BACKGROUND)
     draw = ImageDraw.Draw(image)
-    draw_text(draw, (56, 36), title, 30, INK)
+    draw_text(draw, (56, 28), title, 30, INK)
     draw_text(
         draw,
-        (56, 80),
+        (56, 66),
         "every point: one setting per layer, the most accurate at its cost",
         18,
         FAINT,
@@ -150,10 +150,11 @@ def _panel(
     points = [(value(p), p["estimated_top5_drop"]) for p in document["fronts"][axis]]
     mark = (value(document["chosen"]), document["chosen"]["estimated_top5_drop"])
     measured = [(value(c), c["top5_drop"]) for c in document["conversions"]]
-    every = [*points, mark, *measured]
-    low, high = (f(max(x, 1e-9) for x, _ in every) for f in (min, max))
     # Half of the front's range may be networks that are good for nothing.
     ceiling = max(1.0, 2.5 * max(mark[1], *(y for _, y in measured), 0.4))
+    points = [(x, y) for x, y in points if y <= ceiling]
+    every = [*points, mark, *measured]
+    low, high = (f(max(x, 1e-9) for x, _ in every) for f in (min, max))
     span = math.log(high / low) or 1.0
 
     def place(x: float, y: float) -> tuple[float, float]:
@@ -169,7 +170,7 @@ def _panel(
         draw_text(draw, (along, bottom + 10), f"{x:.3g}", 15, FAINT, "ma")
     draw_text(draw, ((left + right) / 2, bottom + 34), name, 17, INK, "ma")
     draw_text(draw, (left - 40, top - 12), "estimated top-5 drop, points", 15, FAINT, "ld")
-    shown = [place(x, y) for x, y in points if y <= ceiling]
+    shown = [place(x, y) for x, y in points]
     if len(shown) > 1:
         _line(draw, shown, FLOAT, 2)
     for at in shown:
