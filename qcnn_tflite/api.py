@@ -35,6 +35,7 @@ from .graph import (
 from .learning import learn_from_images, learn_without_images
 from .plan import plan_layers
 from .prediction import prediction_kernel, with_prediction
+from .published import paper_notes
 from .report import ConversionReport
 
 FloatArray = NDArray[np.float32]
@@ -193,7 +194,9 @@ def convert(
     if front is not None:
         raise ConfigError("a front is drawn of a search within a budget; give a budget, too")
     if source.name == "vgg16" and settings.conv == PRESETS["paper"].conv:
-        settings = replace(settings, conv=replace(settings.conv, d=6))  # as published
+        # As published; there conv1_1 is quantized, too.
+        smallest = min(settings.min_weights, 1024)
+        settings = replace(settings, conv=replace(settings.conv, d=6), min_weights=smallest)
     graph = read_model(source.data)
     check_convertible(graph)
     layers = find_layers(graph)
@@ -253,7 +256,7 @@ def convert(
         quantized_bytes=len(converted),
         calibration_images=learned.images,
         seconds=time.perf_counter() - started,
-        notes=learned.notes,
+        notes=[*learned.notes, *paper_notes(source.name, settings.name)],
         predicted_kernel=kernel or "",
         predicted_on=cost_model.origin(kernel) if kernel else "",
         agreement=agreement,
