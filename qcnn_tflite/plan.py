@@ -62,10 +62,9 @@ def plan_layers(
     first = dense[0].name if len(dense) > 1 else None
     planned, kept = [], []
     for layer in layers:
-        wanted = config.for_layer(
-            layer.name, layer.kind, last_fc=layer.name == last, first_fc=layer.name == first
+        chosen, reason = _choose(
+            layer, config, scales, last_fc=layer.name == last, first_fc=layer.name == first
         )
-        chosen, reason = _choose(layer, wanted, config.min_weights, scales)
         if chosen is None:
             kept.append(_float_report(layer, reason))
         else:
@@ -77,12 +76,13 @@ def plan_layers(
 
 
 def _choose(
-    layer: Layer, wanted: LayerConfig, min_weights: int, scales: bool
+    layer: Layer, config: Config, scales: bool, *, last_fc: bool, first_fc: bool
 ) -> tuple[PlannedLayer | None, str]:
     if layer.ineligible:
         return None, layer.ineligible
-    if layer.weight_count < min_weights:
-        return None, f"{layer.weight_count} weights, fewer than min_weights {min_weights}"
+    if layer.weight_count < config.min_weights:
+        return None, f"{layer.weight_count} weights, fewer than min_weights {config.min_weights}"
+    wanted = config.for_layer(layer.name, layer.kind, last_fc=last_fc, first_fc=first_fc)
     if not wanted.quantize:
         return None, "kept float by the configuration"
     wanted = replace(wanted, d=min(wanted.d, layer.in_channels // layer.groups))
