@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         default="paper",
-        help="paper, accurate, small, a JSON file or JSON text; default: paper",
+        help="paper, accurate, small, klaus, a JSON file or JSON text; default: paper",
     )
     parser.add_argument(
         "--weights",
