@@ -63,3 +63,12 @@ def test_nothing_to_quantize_is_an_error_that_says_why(layers):
         plan(layers, min_weights=10**9)
     with pytest.raises(ModelError, match="no such layers"):
         plan([])
+
+
+def test_layers_of_other_kinds_stay_float(layers):
+    depthwise = replace(
+        layers[0], kind="depthwise", ineligible="depthwise: no subspace", name="deep"
+    )
+    planned, kept = plan([depthwise, *layers[1:]])
+    assert kept["deep"].reason == "depthwise: no subspace"
+    assert "deep" not in planned
