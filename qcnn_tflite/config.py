@@ -74,6 +74,9 @@ class LearningConfig:
     held_out : float
         Fraction of the calibration images that choose and that measure the reported error; more of
         a few hundred.
+    views : int
+        Times that every image of a folder is seen: once as it is evaluated, then cropped and mirrored
+        at random. For networks with fully-connected layers, which overfit a few images.
     positions_per_image : int
         Sampled output positions per image in a convolution; more where few images would leave fewer
         samples than 16 per row of the Gram matrix.
@@ -89,11 +92,13 @@ class LearningConfig:
     conv_scale: tuple[float, ...] = (0.5, 1.0, 0.0)
     fc_scale: tuple[float, ...] = (1.0, 0.5)
     held_out: float = 0.1
+    views: int = 2
     positions_per_image: int = 128
     cache_limit: int = 8 << 30
 
     def __post_init__(self) -> None:
         _expect_int("sweeps", self.sweeps, 0, 1000)
+        _expect_int("views", self.views, 1, 100)
         _expect_int("positions_per_image", self.positions_per_image, 1, 1 << 30)
         _expect_int("cache_limit", self.cache_limit, 0, 1 << 60)
         _expect_number("held_out", self.held_out, 0, 0.5)

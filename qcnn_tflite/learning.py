@@ -119,15 +119,20 @@ def learn_from_images(
     result = LearnedNetwork()
     threads = jobs if jobs and jobs > 0 else os.cpu_count() or 1
     limit = config.cache_limit
+    # Convolutions see many positions of an image; a fully-connected layer sees each image once.
+    few = any(item.layer.kind == "fc" for item in planned)
+    seen = images.views(config.views if few else 1, seed)
     with ExitStack() as stack:
         network = stack.enter_context(
-            PairedNetwork(graph, images, cache_limit=limit, threads=threads)
+            PairedNetwork(graph, seen, cache_limit=limit, threads=threads)
         )
-        result.images = network.count
-        held_out = _held_out(network.count, config.held_out, seed)
+        result.images = min(len(images), network.count)
+        held_out = _held_out(len(images), config.held_out, seed)
+        views = len(seen) // len(images)
+        apart = np.tile(held_out, views)[: network.count]
+        judged = images.subset(np.flatnonzero(held_out))
         judge: OutputJudge | None = None
-        if held_out.any():
-            judged = images.subset(np.flatnonzero(held_out))
+        if len(judged) >= network.native_batch:
             judge = stack.enter_context(
                 OutputJudge(graph, judged, cache_limit=limit, threads=threads)
             )
@@ -139,14 +144,14 @@ def learn_from_images(
             first = layer.op_index if layer.pad_op is None else layer.pad_op
             network.advance(first, replaced)
             weights = layer_weights(graph, layer)
-            train, apart = collect_statistics(
+            train, judging = collect_statistics(
                 network,
                 layer,
                 weights,
                 item.layout,
                 replaced,
-                held_out=held_out,
-                positions_per_image=config.positions_per_image,
+                held_out=apart,
+                positions_per_image=-(-config.positions_per_image // views),
                 random_state=seed,
             )
             learned = learn(
@@ -155,7 +160,7 @@ def learn_from_images(
                 item.layout,
                 _recipe(item, config),
                 train,
-                apart,
+                judging,
                 network_loss=None
                 if judge is None
                 else judge.before(first, layer.op_index, replaced),

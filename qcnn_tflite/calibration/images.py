@@ -76,6 +76,25 @@ class CalibrationImages:
         names = [self.name(i) for i in chosen]
         return CalibrationImages(len(chosen), self.shape, lambda i: self._load(chosen[i]), names)
 
+    def views(self, count: int, seed: int) -> CalibrationImages:
+        """Every image, then every image cropped and mirrored at random, `count` views of each in all.
+
+        View v of image i is image ``v * len(self) + i``. Images that cannot vary stay alone.
+        """
+        if count == 1 or self._vary is None:
+            return self
+        vary, n = self._vary, self._count
+
+        def load(index: int) -> FloatArray:
+            view, image = divmod(index, n)
+            if view == 0:
+                return self._load(image)
+            return vary(image, np.random.default_rng((seed, view, image)))
+
+        return CalibrationImages(
+            count * n, self.shape, load, [self.name(i) for i in range(n)] * count
+        )
+
     def batches(
         self, size: int, indices: Indices | None = None, *, variant: Sequence[int] | None = None
     ) -> Iterator[FloatArray]:

@@ -45,6 +45,11 @@ class PairedNetwork:
         Bytes that the frontier may take on disk. When the next one would not fit, the last one that
         did stays and the layers since are computed again each time.
     threads : int
+
+    Attributes
+    ----------
+    native_batch : int
+        Images that the model takes at once, as it is written.
     """
 
     def __init__(
@@ -71,7 +76,7 @@ class PairedNetwork:
         # Tensor -> (array on the float path, array on the quantized path); one object if equal.
         self._frontier: dict[int, tuple[Any, Any]] | None = None
         self._source = source
-        self._native_batch = max(1, int(model.shape(source)[0]))
+        self.native_batch = max(1, int(model.shape(source)[0]))
         self._batch = self._choose_batch()
 
     def __enter__(self) -> PairedNetwork:
@@ -89,7 +94,7 @@ class PairedNetwork:
     @property
     def count(self) -> int:
         """Images that are used: all, less a remainder that a model of fixed batch cannot take."""
-        return len(self._images) // self._native_batch * self._native_batch
+        return len(self._images) // self.native_batch * self.native_batch
 
     def _choose_batch(self) -> int:
         """Largest power of two images per run that fit the working set, if the graph scales."""
@@ -104,8 +109,8 @@ class PairedNetwork:
         batch = 16
         while batch > 1 and batch * widest * 4 > _BATCH_BYTES:
             batch //= 2
-        if self._native_batch > 1:
-            return self._native_batch
+        if self.native_batch > 1:
+            return self.native_batch
         end = len(self._model.subgraph.operators)
         outputs = [int(t) for t in self._model.subgraph.outputs if t != self._source]
         if batch > 1 and outputs:

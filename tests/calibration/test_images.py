@@ -268,3 +268,24 @@ def test_wrong_labels_are_refused(tmp_path):
     images = load_calibration(np.zeros((2, 8, 6, 3), np.float32), None, SHAPE)
     with pytest.raises(DataError, match=r"have shape \(8, 6, 3\)"):
         load_labelled(LabelledImages(images, np.zeros(2, np.int64)), PREPARE, (1, 9, 9, 3))
+
+
+def test_views_are_every_image_and_then_random_crops_of_it(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        pixels = rng.integers(0, 256, (40, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    images = load_calibration(tmp_path, PREPARE, SHAPE)
+    views = images.views(3, seed=1)
+    assert len(views) == 9 and views.name(4) == images.name(1)
+    (plain,) = images.batches(3)
+    (seen,) = views.batches(9)
+    np.testing.assert_array_equal(seen[:3], plain)
+    assert not np.array_equal(seen[3], seen[0]) and not np.array_equal(seen[6], seen[3])
+    (again,) = images.views(3, seed=1).batches(9)
+    np.testing.assert_array_equal(again, seen)
+    (other,) = images.views(3, seed=2).batches(9)
+    assert not np.array_equal(other[3:], seen[3:])
+    assert images.views(1, seed=1) is images
+    arrays = load_calibration(np.zeros((2, 8, 6, 3), np.float32), None, SHAPE)
+    assert arrays.views(3, seed=1) is arrays
