@@ -40,3 +40,15 @@ def test_there_and_back(command, tmp_path):
     assert len(json.loads(done.out)["files"]) == 24
     for path in folder.iterdir():
         assert (tmp_path / "work" / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_export_for_klaus(command, tmp_path):
+    done = command("convert", "default", "--config", "klaus", "--jobs", 1)
+    assert done.code == 0, done.err
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    done = command("export", "default-q.tflite", folder, "--klaus", "--json")
+    assert sorted(json.loads(done.out)["files"]) == sorted(p.name for p in folder.iterdir())
+    assert len(list(folder.glob("layer-*.png"))) == 3
+    assert command("export", "default-q.tflite", folder, "--klaus").code == 2
+    assert command("export", "default-q.tflite", folder, "--klaus", "-f").code == 0
