@@ -76,8 +76,16 @@ class QuickLayer:
         values[rows < 0] = 0
         return values
 
+    def input_power(self, g: int) -> FloatArray:
+        """Diagonal of a group's Gram matrix."""
+        s = self.statistics
+        if s.gram is not None:
+            return np.diagonal(s.gram[g])
+        assert s.inputs is not None
+        return np.square(s.inputs[g]).sum(axis=0)
+
     def metrics(self, g: int, rows: NDArray[np.int64]) -> FloatArray:
-        """Damped blocks of the Gram matrix of one subspace, shape (P, d, d)."""
+        """Blocks of the Gram matrix of one subspace, shape (P, d, d)."""
         s = self.statistics
         out = np.empty((*rows.shape, rows.shape[1]), np.float32)
         for p, row in enumerate(rows):
@@ -90,9 +98,12 @@ class QuickLayer:
                 out[p] = x.T @ x
             out[p][row < 0] = 0
             out[p][:, row < 0] = 0
-        power = s.mean_power(g)
-        out[:, range(rows.shape[1]), range(rows.shape[1])] += _RIDGE * power if power > 0 else 1
         return out
+
+    def ridge(self, g: int) -> float:
+        """What every metric is damped by."""
+        power = self.statistics.mean_power(g)
+        return _RIDGE * power if power > 0 else 1.0
 
 
 def sampled_errors(
@@ -100,7 +111,8 @@ def sampled_errors(
 ) -> list[float]:
     """Relative squared error of the response, extrapolated from `count` subspaces.
 
-    Errors of different subspaces are taken as uncorrelated.
+    They are drawn by their share in the power of the response, half of them evenly: a few channels
+    often carry most of it. Errors of different subspaces are taken as uncorrelated.
 
     Parameters
     ----------
@@ -114,13 +126,10 @@ def sampled_errors(
     list of float
         One a configuration.
     """
-    layout, config = layer.layout, configs[0]
-    groups = layout.groups
-    M = -(-layout.in_channels // config.d)
-    rng = np.random.default_rng(seed)
-    total = groups * M
-    chosen = np.sort(rng.choice(total, min(count, total), replace=False))
-    parts = [_Part.of(layer, config, int(i) // M, int(i) % M) for i in chosen]
+    config = configs[0]
+    M = -(-layer.layout.in_channels // config.d)
+    drawn, share = _draw(layer, config.d, count, seed)
+    parts = [_Part.of(layer, config, int(i) // M, int(i) % M) for i in drawn]
     books = _codebooks(parts, config, seed, 1)
     power = max(float(layer.statistics.target_power.sum(dtype=np.float64)), 1e-30)
     errors = []
@@ -132,9 +141,32 @@ def sampled_errors(
             for p in range(len(part.blocks)):
                 codes = part.block(p).nearest(book)
                 rest = part.blocks[p] - (book[codes] * part.mask).T * part.scale
-                error += float(np.vdot(rest, part.metrics[p] @ rest))
-        errors.append(error * total / len(parts) / power)
+                error += float(np.vdot(rest, part.metrics[p] @ rest)) * share[i]
+        errors.append(error / power)
     return errors
+
+
+def _draw(
+    layer: QuickLayer, d: int, count: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Subspaces (group * M + m), and how many each stands for in a sum over all of them."""
+    layout = layer.layout
+    M = -(-layout.in_channels // d)
+    total = layout.groups * M
+    if total <= count:
+        return np.arange(total), np.ones(total)
+    power = np.zeros((layout.groups, M * d))
+    for g, matrix in enumerate(layer.matrices):
+        rows = np.square(matrix).sum(axis=1) * layer.input_power(g)
+        power[g, : layout.in_channels] = rows.reshape(layout.in_channels, layout.P).sum(axis=1)
+    shares = power.reshape(total, d).sum(axis=1)
+    shares = 0.5 * shares / max(float(shares.sum()), 1e-30) + 0.5 / total
+    shares /= shares.sum()
+    # Systematic: evenly spaced marks on the line of all shares.
+    marks = (np.random.default_rng(seed).random() + np.arange(count)) / count
+    drawn = np.minimum(np.searchsorted(np.cumsum(shares), marks), total - 1)
+    found, times = np.unique(drawn, return_counts=True)
+    return found, times / (count * shares[found])
 
 
 def learn_quickly(
@@ -186,10 +218,14 @@ def learn_quickly(
 
 @dataclass(frozen=True)
 class _Part:
-    """One subspace: blocks (P, d, outputs), metrics (P, d, d), scale (outputs,), mask (d,)."""
+    """One subspace: blocks (P, d, outputs), scale (outputs,), mask (d,), metrics (P, d, d).
+
+    Codewords are learned and chosen in the damped metric, errors measured in the other one.
+    """
 
     blocks: FloatArray
     metrics: FloatArray
+    damped: FloatArray
     scale: FloatArray
     mask: FloatArray
 
@@ -201,10 +237,12 @@ class _Part:
             norms = np.sqrt(np.square(layer.matrices[g]).mean(axis=0))
             scale[norms > 0] = norms[norms > 0]
         mask = (rows[0] >= 0).astype(np.float32)
-        return cls(layer.blocks(g, rows), layer.metrics(g, rows), scale, mask)
+        metrics = layer.metrics(g, rows)
+        damped = metrics + np.float32(layer.ridge(g)) * np.eye(config.d, dtype=np.float32)
+        return cls(layer.blocks(g, rows), metrics, damped, scale, mask)
 
     def block(self, p: int) -> Block:
-        return Block(self.blocks[p], self.metrics[p], self.scale, self.mask)
+        return Block(self.blocks[p], self.damped[p], self.scale, self.mask)
 
     def points(self) -> tuple[FloatArray, FloatArray]:
         """Normalised sub-vectors of shape (P * outputs, d), and their weights."""
@@ -218,6 +256,7 @@ def _merge(parts: list[_Part]) -> _Part:
     return _Part(
         np.concatenate([p.blocks for p in parts], axis=2),
         np.mean([p.metrics for p in parts], axis=0),
+        np.mean([p.damped for p in parts], axis=0),
         np.concatenate([p.scale for p in parts]),
         first.mask,
     )
@@ -229,15 +268,15 @@ def _codebooks(parts: list[_Part], config: LayerConfig, seed: int, jobs: int | N
     wanted = max(_LEAST_POINTS, _POINTS_PER_WORD * config.K)
     subspaces = []
     if config.codebooks == "shared":
-        each = max(1, -(-wanted // len(parts)))
+        each = max(1, -(-2 * wanted // len(parts)))
         sampled = [_sample(*part.points(), each, rng) for part in parts]
-        metric = np.mean([part.metrics.mean(axis=0) for part in parts], axis=0)
+        metric = np.mean([part.damped.mean(axis=0) for part in parts], axis=0)
         points, weights = (np.concatenate(values) for values in zip(*sampled, strict=True))
         subspaces.append((points, weights, metric))
     else:
         for part in parts:
             points, weights = _sample(*part.points(), wanted, rng)
-            subspaces.append((points, weights, part.metrics.mean(axis=0)))
+            subspaces.append((points, weights, part.damped.mean(axis=0)))
     K = min(config.K, *(len(points) for points, _, _ in subspaces))
     tasks = [
         delayed(_fit_some)(subspaces[i : i + _SUBSPACES_PER_TASK], K, seed)
@@ -249,8 +288,13 @@ def _codebooks(parts: list[_Part], config: LayerConfig, seed: int, jobs: int | N
 def _fit_some(
     subspaces: list[tuple[FloatArray, FloatArray, FloatArray]], K: int, seed: int
 ) -> FloatArray:
-    """A few iterations of k-means from random points; k-means++ would take most of the time."""
+    """A few iterations of k-means.
+
+    From random points: k-means++ would take most of the time, and pays where there is one codebook
+    only, whose tails matter.
+    """
     books = []
+    init = "k-means++" if len(subspaces) == 1 else "random"
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         for points, weights, metric in subspaces:
@@ -258,7 +302,7 @@ def _fit_some(
             factor = np.linalg.cholesky(metric.astype(np.float64))
             moved = points @ factor
             unit = float(np.abs(moved).max()) or 1.0
-            model = KMeans(K, init="random", n_init=1, max_iter=_ITERATIONS, random_state=seed)
+            model = KMeans(K, init=init, n_init=1, max_iter=_ITERATIONS, random_state=seed)
             model.fit((moved / unit).astype(np.float32), sample_weight=weights)
             centers = model.cluster_centers_.astype(np.float64) * unit
             books.append(np.linalg.solve(factor.T, centers.T).T)

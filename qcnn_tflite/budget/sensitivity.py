@@ -26,7 +26,7 @@ FloatArray = NDArray[np.float32]
 # Images for the statistics of the inputs, and others to run the network on.
 STATISTICS_IMAGES, MEASURED_IMAGES = 256, 128
 # Subspaces that tell a setting's error, and settings a layer whose effect is measured.
-_SAMPLED_SUBSPACES, _PROBES = 6, 4
+_SAMPLED_SUBSPACES, _PROBES = 8, 4
 # Stands for zero in logarithms.
 _FLOOR = 1e-9
 # Of the ratio of standard deviations, for the output scale.
