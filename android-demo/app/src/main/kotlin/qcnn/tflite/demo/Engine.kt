@@ -214,6 +214,16 @@ class Engine(
         }
     }
 
+    /** Frees the model once all that was asked for is done. Nothing may be asked for any more. */
+    fun close() {
+        loads++ // nobody hears of what is under way
+        worker.execute {
+            classifier?.close()
+            classifier = null
+        }
+        worker.shutdown()
+    }
+
     private fun fits(
         image: RgbImage,
         how: Preprocessing,
