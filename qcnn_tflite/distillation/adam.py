@@ -1,4 +1,4 @@
-"""Adam (Kingma and Ba 2015) with steps relative to each parameter's own size."""
+"""Adam (Kingma and Ba 2015) with steps relative to each parameter's own size, and averages of them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from .tensorflow import tensorflow
 
 _BETA1, _BETA2 = 0.9, 0.99
+_AVERAGED = 0.97
 
 
 class RelativeAdam:
@@ -22,6 +23,12 @@ class RelativeAdam:
     variable : tf.Variable
     size : ndarray
         Broadcasts against the variable.
+
+    Attributes
+    ----------
+    average : tf.Variable
+        Of the variable over the last steps (Polyak and Juditsky 1992): most of the noise of single
+        batches is gone from it.
     """
 
     def __init__(self, variable: Any, size: np.ndarray[Any, Any]) -> None:
@@ -30,6 +37,7 @@ class RelativeAdam:
         self._size = tf.constant(np.asarray(size, np.float32))
         self.first = tf.Variable(tf.zeros_like(variable), trainable=False)
         self.second = tf.Variable(tf.zeros_like(variable), trainable=False)
+        self.average = tf.Variable(variable, trainable=False)
 
     def apply(self, gradient: Any, rate: Any, step: Any) -> None:
         """One step; `step` counts from 1."""
@@ -39,4 +47,8 @@ class RelativeAdam:
         unbiased1 = first / (1 - tf.pow(_BETA1, step))
         unbiased2 = second / (1 - tf.pow(_BETA2, step))
         # Against division by zero only: gradients have any size, and the step's is relative.
-        self._variable.assign_sub(rate * self._size * unbiased1 / (tf.sqrt(unbiased2) + 1e-20))
+        moved = self._variable.assign_sub(
+            rate * self._size * unbiased1 / (tf.sqrt(unbiased2) + 1e-20)
+        )
+        kept = tf.minimum(_AVERAGED, (1 + step) / (10 + step))
+        self.average.assign(kept * self.average + (1 - kept) * moved)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -136,7 +137,9 @@ class DistilledNetwork:
         return sum(latent.reassign() for latent in self.latents.values())
 
     def judge(self, batches: Iterable[FloatArray], targets: FloatArray) -> Agreement:
-        """How far the outputs agree with the teacher's, with the constants as they are stored.
+        """How far the outputs agree with the teacher's, with the constants as they are now.
+
+        Codebooks as the file will hold them, see `averaged` for the rest.
 
         Parameters
         ----------
@@ -163,6 +166,18 @@ class DistilledNetwork:
         """The teacher's logits, shape (n, classes); a sigmoid's beside a zero."""
         return _rows([self._teacher_logits(b) for b in batches])
 
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """With every variable at its average over the last steps."""
+        kept = [p.variable.numpy() for p in self._parameters]
+        for p, adam in zip(self._parameters, self._adams, strict=True):
+            p.variable.assign(adam.average)
+        try:
+            yield
+        finally:
+            for p, value in zip(self._parameters, kept, strict=True):
+                p.variable.assign(value)
+
     def constants(self) -> dict[str, QuantizedLayer]:
         return {name: s.constants() for name, s in self.quantized.items()}
 
@@ -173,7 +188,8 @@ class DistilledNetwork:
         """Everything that training goes on from, by name; codes apart."""
         found = {"step": self.step}
         for i, (p, adam) in enumerate(zip(self._parameters, self._adams, strict=True)):
-            found[f"p{i}"], found[f"f{i}"], found[f"s{i}"] = p.variable, adam.first, adam.second
+            found[f"p{i}"], found[f"a{i}"] = p.variable, adam.average
+            found[f"f{i}"], found[f"s{i}"] = adam.first, adam.second
         for i, latent in enumerate(self.latents.values()):
             found[f"latent{i}"] = latent.blocks
             found[f"latent-f{i}"], found[f"latent-s{i}"] = latent.adam.first, latent.adam.second

@@ -19,9 +19,11 @@ class DistillSettings:
     response_weight : float
         Of the mean relative squared error of the inner responses, beside the KL divergence.
     reassign_every : int
-        Steps between two assignments of codes; 0 keeps the codes.
+        Steps between two assignments of codes; 0 keeps the codes, which did best.
     reassign_until : float
         Fraction of the steps after which codes stay.
+    latent_limit : int
+        Weights of the largest layer whose codes move: its latent weights take twelve bytes each.
     held_out : float
         Fraction of the images that choose the best state, at most `held_out_limit`.
     held_out_limit : int
@@ -38,7 +40,7 @@ class DistillSettings:
     weights_rate: float = 0.0003
     latent_rate: float = 0.003
     response_weight: float = 0.3
-    reassign_every: int = 10
+    reassign_every: int = 0
     reassign_until: float = 0.8
     latent_limit: int = 8_000_000
     held_out: float = 0.1

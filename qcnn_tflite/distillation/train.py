@@ -147,7 +147,9 @@ def distill(
                 if network.latents and moving and run.step % settings.reassign_every == 0:
                     network.reassign()
                 if run.step % every == 0 or run.step == total:
-                    run.keep(network.judge(images.batches(size, judges), targets), steps)
+                    with network.averaged():
+                        found = network.judge(images.batches(size, judges), targets)
+                        run.keep(found, steps)
                     if saved is not None:
                         saved.save(network, run)
                 bar.advance()
