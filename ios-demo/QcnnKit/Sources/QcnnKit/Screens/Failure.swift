@@ -23,6 +23,14 @@ public enum Failure: Equatable, Sendable {
   case importFailed
   case photoFailed
 
+  /// One of every kind: for tests, and to look at.
+  public static var all: [Failure] {
+    [.ask, .denied, .noCamera, .inUse, .lost, .blocked, .cameraBroken, .importFailed, .photoFailed]
+      + Problem.allCases.filter { $0 != .badImage }.map {
+        .model($0, name: "net.tflite", detail: "a sentence for people who make models")
+      }
+  }
+
   public var title: Word {
     switch self {
     case .ask: .askTitle

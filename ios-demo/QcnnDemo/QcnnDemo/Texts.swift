@@ -1,0 +1,22 @@
+import Foundation
+import QcnnKit
+
+/// A text of the string catalog in the person's language.
+func text(_ word: Word, _ arguments: any CVarArg...) -> String {
+  let format = NSLocalizedString(word.rawValue, comment: "")
+  return arguments.isEmpty
+    ? format : String(format: format, locale: Locale.current, arguments: arguments)
+}
+
+func percent(_ share: Double) -> String {
+  share.formatted(.percent.precision(.fractionLength(1)))
+}
+
+func milliseconds(_ ms: Double?) -> String {
+  guard let ms else { return text(.timeNone) }
+  return text(.timeMs, ms.formatted(.number.precision(.fractionLength(ms < 10 ? 2 : 1))))
+}
+
+func size(_ bytes: Int) -> String {
+  ByteCountFormatter.string(fromByteCount: Int64(bytes), countStyle: .file)
+}
