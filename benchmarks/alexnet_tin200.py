@@ -1,6 +1,6 @@
 """Accuracy at size of the Tiny-ImageNet AlexNet: converts it and evaluates it against its float twin.
 
-    python benchmarks/alexnet_tin200.py [--config paper] [--seed 0] [--images 5000]
+    python benchmarks/alexnet_tin200.py [--config paper] [--seed 0] [--images 5000] [--distill 3 --unlabelled]
 
 Needs the files named in CONTRIBUTING.md under QCNN_TEST_DATA (default ../shared/data). Accuracy is that
 of the decoded weights in the stock float kernels, which the reference kernel agrees with to 1e-4; so
@@ -31,6 +31,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--calibration", type=int, default=1000, help="calibration images")
     parser.add_argument("--images", type=int, default=5000, help="validation images")
+    parser.add_argument("--distill", type=int, default=0, metavar="PASSES")
+    parser.add_argument(
+        "--unlabelled",
+        action="store_true",
+        help="distill on all 5,000 unlabelled images instead of the calibration images",
+    )
     args = parser.parse_args()
     config = json.loads(args.config) if args.config.lstrip().startswith("{") else args.config
     with tempfile.TemporaryDirectory() as name:
@@ -38,6 +44,8 @@ def main() -> None:
         with zipfile.ZipFile(DATA / "tiny_imagenet_unlabelled_5000.zip") as archive:
             names = sorted(archive.namelist())[: args.calibration]
             archive.extractall(folder / "calibration", names)
+            if args.unlabelled:
+                archive.extractall(folder / "unlabelled")
         with zipfile.ZipFile(DATA / "tiny_imagenet_val_5000.zip") as archive:
             archive.extractall(folder / "validation")
         began = time.perf_counter()
@@ -47,6 +55,8 @@ def main() -> None:
             config=config,
             calibration=folder / "calibration",
             seed=args.seed,
+            distill=args.distill,
+            unlabelled=folder / "unlabelled" if args.unlabelled else None,
         )
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -28,7 +28,7 @@ FloatArray = NDArray[np.float32]
 _SAMPLE = 128
 # Random crops are trained on if they are not this much harder for the student than the images
 # themselves: else they are not what the network was made for, e.g. mirrored shoes.
-_HARDER = 2.0
+_HARDER = 1.1
 
 
 @dataclass
