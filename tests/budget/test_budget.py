@@ -56,7 +56,7 @@ def test_the_size_is_kept_and_used(small):
     assert 40_000 < size <= 50_000
     assert small.report.quantized_bytes == size
     budget = small.report.budget
-    assert budget.conversions == 1 and budget.settings_measured > 20
+    assert budget.conversions == 1 and budget.settings_measured >= 20
     assert budget.settings_tried > budget.settings_measured
     assert small.report.agreement.images == 9
     assert budget.estimated_kl > 0
