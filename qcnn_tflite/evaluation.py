@@ -228,7 +228,14 @@ def evaluate(
     if crops == 10:
         prepare = TenCrops(prepare)
         shape = (shape[0], *prepare.output_shape)
-    images = load_labelled(data, prepare, shape, limit=limit)
+    try:
+        images = load_labelled(data, prepare, shape, limit=limit)
+    except DataError as error:
+        if crops == 1:
+            raise
+        raise DataError(
+            f"{error}; ten crops are cut out of image files or uint8 pixels, prepared inputs have one"
+        ) from error
     tally = _Tally(second is not None)
     with Progress(len(images), "images", progress) as bar:
         for batch, given in images.batches(_BATCH):

@@ -11,7 +11,7 @@ from PIL import Image
 
 import qcnn_tflite
 from qcnn_tflite import models
-from qcnn_tflite.errors import ConfigError
+from qcnn_tflite.errors import ConfigError, DataError
 from qcnn_tflite.graph import read_model, rewrite
 
 PREPARE = qcnn_tflite.Preprocessing(
@@ -107,6 +107,12 @@ def test_evaluate_averages_probabilities(model, pixels):
     both = qcnn_tflite.evaluate(model, (pixels, labels), model, preprocessing=PREPARE, crops=10)
     assert both.agreement == 1
     assert both.output_error == 0
+
+
+def test_prepared_inputs_have_one_crop(model, pixels):
+    inputs = np.stack([PREPARE(image) for image in pixels])
+    with pytest.raises(DataError, match="ten crops are cut out of image files or uint8 pixels"):
+        qcnn_tflite.evaluate(model, (inputs, np.zeros(20, int)), preprocessing=PREPARE, crops=10)
 
 
 @pytest.mark.parametrize("crops", [0, 5, "ten", None])
