@@ -1,3 +1,4 @@
+// src/jvmTest is Maven's: it needs the desktop runtime that pom.xml brings.
 plugins {
     alias(libs.plugins.android.library)
 }
@@ -30,12 +31,9 @@ android {
     }
 
     compileOptions {
-        sourceCompatibility = JavaVersion.VERSION_1_8
-        targetCompatibility = JavaVersion.VERSION_1_8
+        sourceCompatibility = JavaVersion.VERSION_11
+        targetCompatibility = JavaVersion.VERSION_11
     }
-
-    // The tests of src/test need the desktop runtime that pom.xml brings: mvn test.
-    sourceSets.getByName("test").kotlin.setSrcDirs(emptyList<String>())
 }
 
 dependencies {

@@ -1,6 +1,6 @@
 """The C++ runner must name the golden images as Python does.
 
-    python android-demo/tools/check_runner.py build/android-runner/qcnn_classify [FOLDER OF THE RUNTIME]
+python android-demo/tools/check_runner.py build/android-runner/qcnn_classify [FOLDER OF THE RUNTIME]
 """
 
 from __future__ import annotations
@@ -42,11 +42,16 @@ def main() -> None:
                     sys.exit(f"{row['file']}: {done.stderr}")
                 index, value = done.stdout.splitlines()[0].split()
                 best = row["top"][0]
-                if int(index) != best["index"] or abs(float(value) - best["probability"]) > TOLERANCE:
+                if (
+                    int(index) != best["index"]
+                    or abs(float(value) - best["probability"]) > TOLERANCE
+                ):
                     sys.exit(f"{row['file']}: expected {best}, got\n{done.stdout}")
         broken = Path(folder) / "broken.tflite"
         broken.write_bytes(path.read_bytes()[:100_000])
-        refused = subprocess.run([runner, broken, values], capture_output=True, text=True, env=environment)
+        refused = subprocess.run(
+            [runner, broken, values], capture_output=True, text=True, env=environment
+        )
         if refused.returncode != 2 or "damaged" not in refused.stderr:
             sys.exit(f"a damaged model was not refused: {refused}")
     print(f"{len(golden['images'])} images on 1 and 2 threads; {done.stdout.splitlines()[-1]}")

@@ -45,7 +45,9 @@ LIBM = """
 """.split()
 LIBDL = ["dlsym", "dladdr"]
 
-EXPORTS = re.compile(r"qcnn_\w+|tflite_plugin_(create|destroy)_delegate|Java_qcnn_tflite_Native_\w+")
+EXPORTS = re.compile(
+    r"qcnn_\w+|tflite_plugin_(create|destroy)_delegate|Java_qcnn_tflite_Native_\w+"
+)
 
 
 @dataclass(frozen=True)
@@ -127,12 +129,22 @@ class Builder:
 
     def _sources(self) -> list[Path]:
         ops = ROOT / "custom_ops"
-        listed = re.findall(r"^  ((?:core|tflite)/\w+\.cc)", (ops / "CMakeLists.txt").read_text(), re.M)
-        return [*(ops / name for name in listed), ROOT / "android-demo/qcnn/src/main/cpp/qcnn_jni.cc"]
+        listed = re.findall(
+            r"^  ((?:core|tflite)/\w+\.cc)", (ops / "CMakeLists.txt").read_text(), re.M
+        )
+        return [
+            *(ops / name for name in listed),
+            ROOT / "android-demo/qcnn/src/main/cpp/qcnn_jni.cc",
+        ]
 
     def _ours(self, source: Path) -> Path:
-        special = next((f for part, f in self.abi.special.items() if source.stem.endswith(part)), ())
-        jdk = Path(os.environ.get("JAVA_HOME") or Path(shutil.which("javac") or "javac").resolve().parents[1])
+        special = next(
+            (f for part, f in self.abi.special.items() if source.stem.endswith(part)), ()
+        )
+        jdk = Path(
+            os.environ.get("JAVA_HOME")
+            or Path(shutil.which("javac") or "javac").resolve().parents[1]
+        )
         return self._compile(
             source, "-std=c++17", "-O3", "-Wall", "-Wextra", "-Werror", *special,
             f"-I{ROOT / 'custom_ops'}", f"-I{ROOT / 'custom_ops/include'}", '-DQCNN_VERSION="0.1.0"',
@@ -154,7 +166,9 @@ class Builder:
     def _bridge(self) -> Path:
         """musl's headers ask for errno by another name than bionic has."""
         source = self.objects / "bridge.c"
-        source.write_text("int *__errno(void);\nint *__errno_location(void) { return __errno(); }\n")
+        source.write_text(
+            "int *__errno(void);\nint *__errno_location(void) { return __errno(); }\n"
+        )
         return self._compile(source, "-O2")
 
     def _builtins(self) -> list[Path]:
@@ -201,9 +215,13 @@ class Builder:
         return target
 
     def _zig(self, *arguments: object) -> None:
-        done = subprocess.run([str(a) for a in (self.zig, *arguments)], capture_output=True, text=True)
+        done = subprocess.run(
+            [str(a) for a in (self.zig, *arguments)], capture_output=True, text=True
+        )
         if done.returncode != 0:
-            sys.exit(f"{self.abi.name}: {' '.join(map(str, arguments[-4:]))}\n{done.stderr[-4000:]}")
+            sys.exit(
+                f"{self.abi.name}: {' '.join(map(str, arguments[-4:]))}\n{done.stderr[-4000:]}"
+            )
 
 
 def newest_header() -> float:
@@ -245,11 +263,15 @@ def check(library: Path) -> list[str]:
     declared = set(re.findall(r"QCNN_EXPORT [\w* ]+?\*?(qcnn_\w+)\(",
                               (ROOT / "custom_ops/include/qcnn/qcnn_ops.h").read_text()))  # fmt: skip
     kotlin = (ROOT / "android-demo/qcnn/src/main/kotlin/qcnn/tflite/Native.kt").read_text()
-    declared |= {f"Java_qcnn_tflite_Native_{name}" for name in re.findall(r"external fun (\w+)", kotlin)}
+    declared |= {
+        f"Java_qcnn_tflite_Native_{name}" for name in re.findall(r"external fun (\w+)", kotlin)
+    }
     if declared - exported:
         wrong.append(f"does not export {', '.join(sorted(declared - exported))}")
     if len(declared) < 20:
-        wrong.append(f"only {len(declared)} functions are declared: the headers were not understood")
+        wrong.append(
+            f"only {len(declared)} functions are declared: the headers were not understood"
+        )
     return wrong
 
 
@@ -258,15 +280,25 @@ def run(abi: Abi, library: Path, out: Path) -> str:
     host = out / "runner"
     host.mkdir(exist_ok=True)
     libraries = Path(abi.sysroot) / "lib"
-    compiler = {"arm64-v8a": "aarch64-linux-gnu-gcc", "armeabi-v7a": "arm-linux-gnueabi-gcc", "x86_64": "gcc"}[abi.name]
+    compiler = {
+        "arm64-v8a": "aarch64-linux-gnu-gcc",
+        "armeabi-v7a": "arm-linux-gnueabi-gcc",
+        "x86_64": "gcc",
+    }[abi.name]
     if abi.name == "x86_64":
         libraries = Path("/lib/x86_64-linux-gnu")
-    for name, real in (("libc.so", "libc.so.6"), ("libm.so", "libm.so.6"), ("libdl.so", "libdl.so.2")):
+    for name, real in (
+        ("libc.so", "libc.so.6"),
+        ("libm.so", "libm.so.6"),
+        ("libdl.so", "libdl.so.2"),
+    ):
         link = out / name
         link.unlink(missing_ok=True)
         link.symlink_to(libraries / real)
     errno = host / "liberrno.so"
-    (host / "errno.c").write_text("#include <errno.h>\nint *__errno(void) { return __errno_location(); }\n")
+    (host / "errno.c").write_text(
+        "#include <errno.h>\nint *__errno(void) { return __errno_location(); }\n"
+    )
     subprocess.run([compiler, "-shared", "-fPIC", "-o", errno, host / "errno.c"], check=True)
     program = host / "run"
     subprocess.run(
@@ -276,21 +308,41 @@ def run(abi: Abi, library: Path, out: Path) -> str:
     environment = {**os.environ, "LD_LIBRARY_PATH": f"{out}:{host}", "LD_PRELOAD": ""}
     command = [*abi.emulator]
     if command:
-        command += ["-L", abi.sysroot, "-E", f"LD_LIBRARY_PATH={out}:{host}", "-E", f"LD_PRELOAD={errno}"]
+        command += [
+            "-L",
+            abi.sysroot,
+            "-E",
+            f"LD_LIBRARY_PATH={out}:{host}",
+            "-E",
+            f"LD_PRELOAD={errno}",
+        ]
         environment.pop("LD_LIBRARY_PATH")
         environment.pop("LD_PRELOAD")
     else:
         environment["LD_PRELOAD"] = str(errno)
     done = subprocess.run(
-        [*map(str, command), str(program), str(library), str(ROOT / "custom_ops/tests/golden/options.txt")], capture_output=True, text=True, env=environment, timeout=300
+        [
+            *map(str, command),
+            str(program),
+            str(library),
+            str(ROOT / "custom_ops/tests/golden/options.txt"),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,
     )
     if done.returncode != 0:
-        sys.exit(f"{abi.name}: the library does not run ({done.returncode})\n{done.stdout}{done.stderr}")
+        sys.exit(
+            f"{abi.name}: the library does not run ({done.returncode})\n{done.stdout}{done.stderr}"
+        )
     return done.stdout.strip()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--run", action="store_true", help="run the kernels, under qemu-user")
     parser.add_argument("--abi", action="append", choices=[abi.name for abi in ABIS])
@@ -302,7 +354,10 @@ def main() -> None:
         wrong = check(library)
         if wrong:
             sys.exit(f"{abi.name}: libqcnn_ops.so {'; '.join(wrong)}")
-        print(f"{abi.name}: {library.stat().st_size} bytes, exports, needed libraries and 16 KiB pages are right", flush=True)
+        print(
+            f"{abi.name}: {library.stat().st_size} bytes, exports, needed libraries and 16 KiB pages are right",
+            flush=True,
+        )
         if args.run:
             print(f"{abi.name}: {run(abi, library, args.out / abi.name)}", flush=True)
 

@@ -40,8 +40,14 @@ def classes_dex(work: Path) -> Path:
     classpath = os.pathsep.join(str(jar) for jar in sorted(tools.glob("*.jar")))
     java_home = Path(shutil.which("java") or "java").resolve().parents[1]
     jar = work / "classes.jar"
-    lines = [f"-injars {DEMO / module / 'target/classes'}(**.class)" for module in ("app", "qcnn", "maven/tflite-classes")]
-    lines += [f"-injars {stdlib}(!META-INF/**,!**.kotlin_*)" for stdlib in (DEMO / "maven/apk/target/app").glob("*.jar")]
+    lines = [
+        f"-injars {DEMO / module / 'target/classes'}(**.class)"
+        for module in ("app", "qcnn", "maven/tflite-classes")
+    ]
+    lines += [
+        f"-injars {stdlib}(!META-INF/**,!**.kotlin_*)"
+        for stdlib in (DEMO / "maven/apk/target/app").glob("*.jar")
+    ]
     lines += [
         f"-libraryjars {DEMO / 'app/target/android/framework.jar'}(**.class)",
         f"-libraryjars {java_home / 'jmods/java.base.jmod'}(!**.jar;!module-info.class)",
@@ -62,7 +68,9 @@ def pack(native: Path, work: Path, target: Path) -> None:
     entries = []
     with zipfile.ZipFile(DEMO / "app/target/android/resources.apk") as resources:
         for info in resources.infolist():
-            entries.append((info.filename, resources.read(info), info.compress_type == zipfile.ZIP_STORED))
+            entries.append(
+                (info.filename, resources.read(info), info.compress_type == zipfile.ZIP_STORED)
+            )
     entries.append(("classes.dex", classes_dex(work).read_bytes(), False))
     runtime = DEMO / "maven/tflite-classes/target/aar/jni"
     for abi in ABIS:
@@ -78,7 +86,9 @@ def pack(native: Path, work: Path, target: Path) -> None:
                 padding = -(file.tell() + 30 + len(name.encode())) % alignment
                 while padding < 6:
                     padding += alignment
-                info.extra = struct.pack("<HHH", ALIGNMENT_FIELD, padding - 4, alignment) + b"\0" * (padding - 6)
+                info.extra = struct.pack(
+                    "<HHH", ALIGNMENT_FIELD, padding - 4, alignment
+                ) + b"\0" * (padding - 6)
             package.writestr(info, data)
 
 
@@ -120,7 +130,9 @@ def read_back(target: Path) -> str:
             if info.filename.endswith(".so") and (info.compress_type or start % PAGE):
                 sys.exit(f"{info.filename} starts at {start}, or is compressed")
             if info.filename.endswith(".tflite") and (info.compress_type or start % 4):
-                sys.exit(f"{info.filename} is compressed, or starts at {start}: it could not be mapped")
+                sys.exit(
+                    f"{info.filename} is compressed, or starts at {start}: it could not be mapped"
+                )
         dex = package.read("classes.dex")
     if dex[:8] != b"dex\n037\0":
         sys.exit(f"classes.dex is {dex[:8]!r}, which Android 7 does not read")
@@ -128,7 +140,9 @@ def read_back(target: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("native", type=Path)
     parser.add_argument("target", type=Path)
     args = parser.parse_args()

@@ -60,6 +60,7 @@ class Engine(
     private var loaded: Options? = null
     private var loads = 0
 
+    @Volatile
     var state: State = State.Loading("")
         private set
 

@@ -17,7 +17,7 @@ class PicturesTest {
         interleaved: Boolean,
     ): List<YuvConverter.Plane> {
         // Rows with four bytes of padding, as cameras have them; the last row without.
-        val rows = luma.chunked(4).joinToString("") { row -> row.joinToString("") { it.toChar().toString() } + "\u0000\u0000\u0000\u0000" }
+        val rows = luma.chunked(4).joinToString("") { row -> row.joinToString("") { Char(it).toString() } + "\u0000\u0000\u0000\u0000" }
         val y = YuvConverter.Plane(buffer(rows.dropLast(4).map { it.code }), 8, 1)
         if (!interleaved) return listOf(y, YuvConverter.Plane(buffer(blue), 2, 1), YuvConverter.Plane(buffer(red), 2, 1))
         val both = blue.zip(red).flatMap { listOf(it.first, it.second) }

@@ -32,11 +32,8 @@ class ScreensTest : AppTest() {
         feed(0)
         assertEquals("ankle boot", text(R.id.answer_top))
         assertFalse(failureShown())
-        listOf(R.id.time_prepare, R.id.time_inference, R.id.time_total).forEach {
-            assertNotEquals(activity.getString(R.string.time_none), text(it))
-            // Times differ from run to run.
-            view<TextView>(it).text = activity.getString(R.string.time_ms, "1.2")
-        }
+        for (id in TIMES) assertNotEquals(activity.getString(R.string.time_none), text(id))
+        freezeTimes()
         Screenshot.check(activity, name)
     }
 
@@ -45,9 +42,7 @@ class ScreensTest : AppTest() {
         open(Tab.PHOTO)
         give(File("src/main/assets/golden/06.png").readBytes())
         waitUntil("the photo is classified") { view<BarsView>(R.id.bars).predictions.isNotEmpty() }
-        listOf(R.id.time_prepare, R.id.time_inference, R.id.time_total).forEach {
-            view<TextView>(it).text = activity.getString(R.string.time_ms, "1.2")
-        }
+        freezeTimes()
         Screenshot.check(activity, name)
     }
 
@@ -85,7 +80,6 @@ class ScreensTest : AppTest() {
     )
 
     private fun settings(name: String) {
-        app.preferences // made before its processor is asked
         start()
         open(Tab.SETTINGS)
         // What depends on the machine that the test runs on.

@@ -103,7 +103,14 @@ abstract class AppTest {
         waitUntil("the frame is classified") { frames.closed > seen && view<BarsView>(R.id.bars).predictions.isNotEmpty() }
     }
 
+    /** Times differ from run to run, pictures shall not. */
+    protected fun freezeTimes() {
+        for (id in TIMES) view<TextView>(id).text = activity.getString(R.string.time_ms, "1.2")
+    }
+
     companion object {
+        val TIMES = listOf(R.id.time_prepare, R.id.time_inference, R.id.time_total)
+
         fun decode(file: File): RgbImage {
             val image = ImageIO.read(file)
             return RgbImage.fromArgb(image.width, image.height, image.getRGB(0, 0, image.width, image.height, null, 0, image.width))
