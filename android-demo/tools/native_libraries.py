@@ -25,24 +25,144 @@ PAGE = 16384
 # What the library may take from bionic: scalars and plain pointers only, so that musl's headers, which
 # stand in for bionic's, cannot disagree about a struct. (pthread types: musl's are no smaller, and all
 # zero when fresh, as bionic's.)
-LIBC = """
-    __cxa_atexit __cxa_finalize __errno abort calloc free malloc realloc posix_memalign aligned_alloc
-    memchr memcmp memcpy memmove memset strchr strcmp strlen strncmp strtol strtoul strtoll strtoull strtof strtod
-    snprintf vsnprintf fprintf vfprintf fputc fputs fwrite fflush fopen fclose fscanf sscanf vsscanf getauxval
-    pthread_create pthread_join pthread_detach pthread_self pthread_once pthread_key_create pthread_key_delete
-    pthread_getspecific pthread_setspecific pthread_mutex_init pthread_mutex_lock pthread_mutex_trylock
-    pthread_mutex_unlock pthread_mutex_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal
-    pthread_cond_broadcast pthread_cond_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock pthread_rwlock_unlock
-    sched_yield nanosleep sysconf syscall clock_gettime strerror_r getenv dl_iterate_phdr
-    __aeabi_memcpy __aeabi_memcpy4 __aeabi_memcpy8 __aeabi_memset __aeabi_memset4 __aeabi_memset8 __aeabi_memclr
-    __aeabi_memclr4 __aeabi_memclr8 __aeabi_memmove __aeabi_memmove4 __aeabi_memmove8
-    __aeabi_unwind_cpp_pr0 __aeabi_unwind_cpp_pr1 __gnu_Unwind_Find_exidx
-""".split()
-LIBM = """
-    ceil ceilf cos cosf exp exp2 exp2f expf fabs fabsf floor floorf fma fmaf fmax fmaxf fmin fminf log log2 log2f logf
-    lrint lrintf lround lroundf nearbyint nearbyintf pow powf rint rintf round roundf sin sinf sqrt sqrtf tanh tanhf
-    trunc truncf llround llroundf ldexp ldexpf frexp frexpf scalbn scalbnf
-""".split()
+LIBC = [
+    "__cxa_atexit",
+    "__cxa_finalize",
+    "__errno",
+    "abort",
+    "calloc",
+    "free",
+    "malloc",
+    "realloc",
+    "posix_memalign",
+    "aligned_alloc",
+    "memchr",
+    "memcmp",
+    "memcpy",
+    "memmove",
+    "memset",
+    "strchr",
+    "strcmp",
+    "strlen",
+    "strncmp",
+    "strtol",
+    "strtoul",
+    "strtoll",
+    "strtoull",
+    "strtof",
+    "strtod",
+    "snprintf",
+    "vsnprintf",
+    "fprintf",
+    "vfprintf",
+    "fputc",
+    "fputs",
+    "fwrite",
+    "fflush",
+    "fopen",
+    "fclose",
+    "fscanf",
+    "sscanf",
+    "vsscanf",
+    "getauxval",
+    "pthread_create",
+    "pthread_join",
+    "pthread_detach",
+    "pthread_self",
+    "pthread_once",
+    "pthread_key_create",
+    "pthread_key_delete",
+    "pthread_getspecific",
+    "pthread_setspecific",
+    "pthread_mutex_init",
+    "pthread_mutex_lock",
+    "pthread_mutex_trylock",
+    "pthread_mutex_unlock",
+    "pthread_mutex_destroy",
+    "pthread_cond_wait",
+    "pthread_cond_timedwait",
+    "pthread_cond_signal",
+    "pthread_cond_broadcast",
+    "pthread_cond_destroy",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
+    "pthread_rwlock_unlock",
+    "sched_yield",
+    "nanosleep",
+    "sysconf",
+    "syscall",
+    "clock_gettime",
+    "strerror_r",
+    "getenv",
+    "dl_iterate_phdr",
+    "__aeabi_memcpy",
+    "__aeabi_memcpy4",
+    "__aeabi_memcpy8",
+    "__aeabi_memset",
+    "__aeabi_memset4",
+    "__aeabi_memset8",
+    "__aeabi_memclr",
+    "__aeabi_memclr4",
+    "__aeabi_memclr8",
+    "__aeabi_memmove",
+    "__aeabi_memmove4",
+    "__aeabi_memmove8",
+    "__aeabi_unwind_cpp_pr0",
+    "__aeabi_unwind_cpp_pr1",
+    "__gnu_Unwind_Find_exidx",
+]
+LIBM = [
+    "ceil",
+    "ceilf",
+    "cos",
+    "cosf",
+    "exp",
+    "exp2",
+    "exp2f",
+    "expf",
+    "fabs",
+    "fabsf",
+    "floor",
+    "floorf",
+    "fma",
+    "fmaf",
+    "fmax",
+    "fmaxf",
+    "fmin",
+    "fminf",
+    "log",
+    "log2",
+    "log2f",
+    "logf",
+    "lrint",
+    "lrintf",
+    "lround",
+    "lroundf",
+    "nearbyint",
+    "nearbyintf",
+    "pow",
+    "powf",
+    "rint",
+    "rintf",
+    "round",
+    "roundf",
+    "sin",
+    "sinf",
+    "sqrt",
+    "sqrtf",
+    "tanh",
+    "tanhf",
+    "trunc",
+    "truncf",
+    "llround",
+    "llroundf",
+    "ldexp",
+    "ldexpf",
+    "frexp",
+    "frexpf",
+    "scalbn",
+    "scalbnf",
+]
 LIBDL = ["dlsym", "dladdr"]
 
 EXPORTS = re.compile(
@@ -84,16 +204,54 @@ ABIS = (
     ),
 )  # fmt: skip
 
-_CXX = (
-    "algorithm call_once condition_variable condition_variable_destructor error_category exception hash memory mutex "
-    "mutex_destructor new_handler new_helpers stdexcept string system_error thread verbose_abort vector charconv chrono"
-).split()
-_ABI = (
-    "abort_message cxa_aux_runtime cxa_default_handlers cxa_exception cxa_exception_storage cxa_guard cxa_handlers "
-    "cxa_personality cxa_vector cxa_virtual fallback_malloc private_typeinfo stdlib_exception stdlib_new_delete "
-    "stdlib_stdexcept stdlib_typeinfo"
-).split()
-_UNWIND = "libunwind.cpp UnwindLevel1.c UnwindLevel1-gcc-ext.c Unwind-EHABI.cpp UnwindRegistersRestore.S UnwindRegistersSave.S".split()
+_CXX = [
+    "algorithm",
+    "call_once",
+    "condition_variable",
+    "condition_variable_destructor",
+    "error_category",
+    "exception",
+    "hash",
+    "memory",
+    "mutex",
+    "mutex_destructor",
+    "new_handler",
+    "new_helpers",
+    "stdexcept",
+    "string",
+    "system_error",
+    "thread",
+    "verbose_abort",
+    "vector",
+    "charconv",
+    "chrono",
+]
+_ABI = [
+    "abort_message",
+    "cxa_aux_runtime",
+    "cxa_default_handlers",
+    "cxa_exception",
+    "cxa_exception_storage",
+    "cxa_guard",
+    "cxa_handlers",
+    "cxa_personality",
+    "cxa_vector",
+    "cxa_virtual",
+    "fallback_malloc",
+    "private_typeinfo",
+    "stdlib_exception",
+    "stdlib_new_delete",
+    "stdlib_stdexcept",
+    "stdlib_typeinfo",
+]
+_UNWIND = [
+    "libunwind.cpp",
+    "UnwindLevel1.c",
+    "UnwindLevel1-gcc-ext.c",
+    "Unwind-EHABI.cpp",
+    "UnwindRegistersRestore.S",
+    "UnwindRegistersSave.S",
+]
 
 
 class Builder:

@@ -1,5 +1,5 @@
-/* Runs a grouped 5x5 QConv with every kernel of a libqcnn_ops.so, on two threads, through the delegate, and
- * compares with a plain loop.
+/* Runs a grouped 5x5 QConv with every kernel of a libqcnn_ops.so, on two threads, through the
+ * delegate, and compares with a plain loop.
  *
  *     run libqcnn_ops.so custom_ops/tests/golden/options.txt
  */
@@ -28,21 +28,21 @@ static TfLiteContext context;
 static TfLiteNode node, kernel_node;
 static TfLiteRegistration custom, claimed;
 static TfLiteIntArray *plan, *one;
-static struct TfLiteDelegate *current;
+static struct TfLiteDelegate* current;
 
-static void fail(const char *what) {
+static void fail(const char* what) {
   printf("%s\n", what);
   exit(1);
 }
 
-static TfLiteIntArray *array(int count, const int *values) {
-  TfLiteIntArray *made = malloc(sizeof(int) * (size_t)(count + 1));
+static TfLiteIntArray* array(int count, const int* values) {
+  TfLiteIntArray* made = malloc(sizeof(int) * (size_t)(count + 1));
   made->size = count;
   memcpy(made->data, values, sizeof(int) * (size_t)count);
   return made;
 }
 
-static void report(TfLiteContext *unused, const char *format, ...) {
+static void report(TfLiteContext* unused, const char* format, ...) {
   va_list arguments;
   (void)unused;
   va_start(arguments, format);
@@ -51,7 +51,7 @@ static void report(TfLiteContext *unused, const char *format, ...) {
   printf("\n");
 }
 
-static TfLiteStatus resize(TfLiteContext *unused, TfLiteTensor *tensor, TfLiteIntArray *dims) {
+static TfLiteStatus resize(TfLiteContext* unused, TfLiteTensor* tensor, TfLiteIntArray* dims) {
   (void)unused;
   tensor->bytes = sizeof(float);
   for (int i = 0; i < dims->size; ++i) tensor->bytes *= (size_t)dims->data[i];
@@ -62,14 +62,14 @@ static TfLiteStatus resize(TfLiteContext *unused, TfLiteTensor *tensor, TfLiteIn
   return kTfLiteOk;
 }
 
-static TfLiteStatus get_plan(TfLiteContext *unused, TfLiteIntArray **out) {
+static TfLiteStatus get_plan(TfLiteContext* unused, TfLiteIntArray** out) {
   (void)unused;
   *out = plan;
   return kTfLiteOk;
 }
 
-static TfLiteStatus get_node(TfLiteContext *unused, int index, TfLiteNode **out,
-                             TfLiteRegistration **registration) {
+static TfLiteStatus get_node(TfLiteContext* unused, int index, TfLiteNode** out,
+                             TfLiteRegistration** registration) {
   (void)unused;
   (void)index;
   *out = &node;
@@ -77,8 +77,8 @@ static TfLiteStatus get_node(TfLiteContext *unused, int index, TfLiteNode **out,
   return kTfLiteOk;
 }
 
-static TfLiteStatus replace(TfLiteContext *unused, TfLiteRegistration registration,
-                            const TfLiteIntArray *nodes, struct TfLiteDelegate *delegate) {
+static TfLiteStatus replace(TfLiteContext* unused, TfLiteRegistration registration,
+                            const TfLiteIntArray* nodes, struct TfLiteDelegate* delegate) {
   (void)unused;
   if (nodes->size != 1) fail("expected one node at a time");
   claimed = registration;
@@ -92,9 +92,9 @@ static float random_float(void) {
   return (float)(state >> 8) / 8388608.0f - 1.0f;
 }
 
-static void make_layer(const char *path) {
+static void make_layer(const char* path) {
   char op[16], hex[1100];
-  FILE *file = fopen(path, "r");
+  FILE* file = fopen(path, "r");
   if (file == NULL) fail("options.txt cannot be read");
   while (fscanf(file, "%15s", op) == 1) {
     if (strcmp(op, "QConv") == 0 && fscanf(file, "%1023s", hex) == 1) break;
@@ -129,9 +129,10 @@ static void compute_expected(void) {
           for (int kx = 0; kx < kKernel; ++kx) {
             const int iy = y + ky - kKernel / 2, ix = x + kx - kKernel / 2;
             if (iy < 0 || iy >= kSide || ix < 0 || ix >= kSide) continue;
-            const float *at = input + (iy * kSide + ix) * kIn + group * (kIn / kGroups);
+            const float* at = input + (iy * kSide + ix) * kIn + group * (kIn / kGroups);
             for (int m = 0; m < kM; ++m) {
-              const float *word = codebooks + (m * kK + codes[m][(o * kKernel + ky) * kKernel + kx]) * kD;
+              const float* word =
+                  codebooks + (m * kK + codes[m][(o * kKernel + ky) * kKernel + kx]) * kD;
               for (int i = 0; i < kD; ++i) sum += (double)word[i] * at[m * kD + i];
             }
           }
@@ -142,8 +143,8 @@ static void compute_expected(void) {
   }
 }
 
-static void set(int index, TfLiteType type, TfLiteAllocationType where, void *data, size_t bytes,
-                TfLiteIntArray *dims) {
+static void set(int index, TfLiteType type, TfLiteAllocationType where, void* data, size_t bytes,
+                TfLiteIntArray* dims) {
   tensors[index].type = type;
   tensors[index].allocation_type = where;
   tensors[index].data = data;
@@ -152,7 +153,7 @@ static void set(int index, TfLiteType type, TfLiteAllocationType where, void *da
   tensors[index].name = "layer";
 }
 
-static double error_of(const float *found) {
+static double error_of(const float* found) {
   double difference = 0, size = 0;
   for (int i = 0; i < kOutputs; ++i) {
     difference += pow((double)found[i] - expected[i], 2);
@@ -161,20 +162,22 @@ static double error_of(const float *found) {
   return sqrt(difference / size);
 }
 
-int main(int count, char **arguments) {
+int main(int count, char** arguments) {
   if (count != 3) fail("expected a library and options.txt");
-  void *library = dlopen(arguments[1], RTLD_NOW);
+  void* library = dlopen(arguments[1], RTLD_NOW);
   if (library == NULL) fail(dlerror());
-  QcnnStatus (*kernels)(size_t, const char **, const char **, int *) = dlsym(library, "qcnn_kernels");
-  struct TfLiteDelegate *(*create)(const char *, uint32_t) = dlsym(library, "qcnn_delegate_create");
-  void (*destroy)(struct TfLiteDelegate *) = dlsym(library, "qcnn_delegate_delete");
-  void (*memory)(size_t *, size_t *) = dlsym(library, "qcnn_memory");
+  QcnnStatus (*kernels)(size_t, const char**, const char**, int*) = dlsym(library, "qcnn_kernels");
+  struct TfLiteDelegate* (*create)(const char*, uint32_t) = dlsym(library, "qcnn_delegate_create");
+  void (*destroy)(struct TfLiteDelegate*) = dlsym(library, "qcnn_delegate_delete");
+  void (*memory)(size_t*, size_t*) = dlsym(library, "qcnn_memory");
   if (!kernels || !create || !destroy || !memory) fail("functions are missing");
   make_layer(arguments[2]);
   compute_expected();
 
-  set(0, kTfLiteFloat32, kTfLiteArenaRw, input, sizeof(input), array(4, (int[]){1, kSide, kSide, kIn}));
-  set(1, kTfLiteFloat32, kTfLiteMmapRo, codebooks, sizeof(codebooks), array(3, (int[]){kM, kK, kD}));
+  set(0, kTfLiteFloat32, kTfLiteArenaRw, input, sizeof(input),
+      array(4, (int[]){1, kSide, kSide, kIn}));
+  set(1, kTfLiteFloat32, kTfLiteMmapRo, codebooks, sizeof(codebooks),
+      array(3, (int[]){kM, kK, kD}));
   set(2, kTfLiteUInt8, kTfLiteMmapRo, packed, sizeof(packed), array(2, (int[]){kM, kRow}));
   set(3, kTfLiteFloat32, kTfLiteArenaRw, NULL, 0, array(1, (int[]){1}));
   node.inputs = array(5, (int[]){0, 1, 2, -1, -1});
@@ -199,11 +202,11 @@ int main(int count, char **arguments) {
   int available = 0, ran = 0;
   for (size_t i = 0; kernels(i, &name, &features, &available) == QCNN_OK; ++i) {
     if (!available) continue;
-    struct TfLiteDelegate *delegate = create(name, 0);
+    struct TfLiteDelegate* delegate = create(name, 0);
     if (delegate == NULL || delegate->Prepare(&context, delegate) != kTfLiteOk) fail("no delegate");
     TfLiteDelegateParams params = {current, one, node.inputs, node.outputs};
     kernel_node = node;
-    kernel_node.user_data = claimed.init(&context, (const char *)&params, 0);
+    kernel_node.user_data = claimed.init(&context, (const char*)&params, 0);
     if (claimed.prepare(&context, &kernel_node) != kTfLiteOk) fail("Prepare failed");
     for (int run = 0; run < 2; ++run) {
       if (claimed.invoke(&context, &kernel_node) != kTfLiteOk) fail("Invoke failed");
