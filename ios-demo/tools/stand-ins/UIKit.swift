@@ -40,3 +40,9 @@ open class UIImage: NSObject {
   }
   public static func post(notification: Notification, argument: Any?) {}
 }
+
+// Foundation's on Apple's systems, not on Linux.
+extension URL {
+  public func startAccessingSecurityScopedResource() -> Bool { false }
+  public func stopAccessingSecurityScopedResource() {}
+}

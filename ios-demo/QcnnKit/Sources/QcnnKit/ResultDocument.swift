@@ -54,12 +54,16 @@ public struct ResultDocument: Encodable, Sendable {
   /// - Parameters:
   ///   - runtimeVersion: of TensorFlow Lite.
   ///   - versions: of the app and others, by name.
+  /// - Throws: `QcnnError` if a measurement lacks the bytes after deflate, which the format requires.
   public init(
     _ measurements: [Benchmark.Measurement], machine: Machine, threads: Int, runtimeVersion: String,
     versions: [String: String], date: Date
-  ) {
-    results = measurements.map { measured in
-      Result(
+  ) throws {
+    results = try measurements.map { measured in
+      guard let zipped = measured.zippedBytes else {
+        throw QcnnError(.outOfMemory, "\(measured.name) could not be deflated")
+      }
+      return Result(
         model: measured.name, variant: measured.variant, lrn: measured.lrn,
         machine: .init(
           cpu: machine.cpu, cpus: machine.cpus, instructionSet: machine.instructionSet,
@@ -72,7 +76,7 @@ public struct ResultDocument: Encodable, Sendable {
           min: measured.samplesMs.min() ?? .nan),
         loadMs: measured.loadMs,
         sizes: .init(
-          file: measured.fileBytes, zipped: measured.zippedBytes ?? measured.fileBytes,
+          file: measured.fileBytes, zipped: zipped,
           repacked: measured.variant == "q" ? measured.packedBytes : nil,
           scratch: measured.variant == "q" ? measured.scratchBytes : nil))
     }

@@ -80,10 +80,10 @@ public final class BenchmarkModel: ViewModel {
   public func export(date: Date = Date()) {
     guard case .finished(let outcome) = state, let setting, let first = outcome.measurements.first
     else { return }
-    let document = ResultDocument(
-      outcome.measurements, machine: .describe(), threads: setting.threads,
-      runtimeVersion: Libraries.tensorFlowLite, versions: versions, date: date)
     do {
+      let document = try ResultDocument(
+        outcome.measurements, machine: .describe(), threads: setting.threads,
+        runtimeVersion: Libraries.tensorFlowLite, versions: versions, date: date)
       let url = folder.appendingPathComponent("\(first.name)-benchmark.json")
       try document.json().write(to: url, options: .atomic)
       exportFailed = false
