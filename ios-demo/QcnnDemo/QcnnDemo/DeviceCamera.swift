@@ -58,7 +58,8 @@ final class DeviceCamera: Camera {
 }
 
 /// The capture session; configured on a queue of its own, because starting takes long.
-final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unchecked Sendable {
+final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, @unchecked Sendable
+{
   let session = AVCaptureSession()
   private let output = AVCaptureVideoDataOutput()
   private let queue = DispatchQueue(label: "camera")
@@ -124,7 +125,8 @@ final class CameraFeed: NSObject, AVCaptureVideoDataOutputSampleBufferDelegate, 
   }
 
   func captureOutput(
-    _ output: AVCaptureOutput, didOutput buffer: CMSampleBuffer, from connection: AVCaptureConnection
+    _ output: AVCaptureOutput, didOutput buffer: CMSampleBuffer,
+    from connection: AVCaptureConnection
   ) {
     lock.lock()
     let isWanted = waiting != nil

@@ -30,8 +30,9 @@ final class ScreenTests: XCTestCase {
     let count = 18
     for number in 0..<count {
       let app = launch("-failure", "\(number)")
-      XCTAssertTrue(app.buttons.matching(NSPredicate(format: "identifier BEGINSWITH 'action-'"))
-        .firstMatch.waitForExistence(timeout: 10), "failure \(number)")
+      XCTAssertTrue(
+        app.buttons.matching(NSPredicate(format: "identifier BEGINSWITH 'action-'"))
+          .firstMatch.waitForExistence(timeout: 10), "failure \(number)")
       app.terminate()
     }
   }

@@ -77,8 +77,14 @@ extension NSNotification.Name {
 }
 public let AVCaptureSessionInterruptionReasonKey = ""
 @MainActor open class AVCaptureVideoPreviewLayer: CALayer {
-  public var session: AVCaptureSession? { get { nil } set {} }
-  public var videoGravity: AVLayerVideoGravity { get { .resizeAspectFill } set {} }
+  public var session: AVCaptureSession? {
+    get { nil }
+    set {}
+  }
+  public var videoGravity: AVLayerVideoGravity {
+    get { .resizeAspectFill }
+    set {}
+  }
   public var connection: AVCaptureConnection? { nil }
 }
 public final class CMSampleBuffer {}

@@ -216,7 +216,8 @@ public struct ProgressView: _Leaf {
 }
 public struct Picker<L: View, S: Hashable, C: View>: _Leaf {}
 extension Picker where L == Text {
-  public init<T: StringProtocol>(_ title: T, selection: Binding<S>, @ViewBuilder content: () -> C) {}
+  public init<T: StringProtocol>(_ title: T, selection: Binding<S>, @ViewBuilder content: () -> C) {
+  }
 }
 public struct TabView<S: Hashable, C: View>: _Leaf {
   public init(selection: Binding<S>?, @ViewBuilder content: () -> C) {}

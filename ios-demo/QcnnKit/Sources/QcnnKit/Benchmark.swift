@@ -95,7 +95,8 @@ public struct Benchmark: Sendable {
       throw QcnnError(.badImage, "a benchmark needs an image")
     }
     let clock = ContinuousClock()
-    var opened: [(classifier: Classifier, loadMs: Double, packed: Int, scratch: Int, heap: Int)] = []
+    var opened: [(classifier: Classifier, loadMs: Double, packed: Int, scratch: Int, heap: Int)] =
+      []
     for subject in subjects {
       let before = Libraries.memory
       let heap = Machine.heapBytes

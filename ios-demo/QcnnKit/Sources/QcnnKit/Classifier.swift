@@ -81,7 +81,8 @@ public final class Classifier: Classifying, @unchecked Sendable {
     guard let output = interpreter.outputShape, let classes = output.last, classes > 0,
       output.reduce(1, *) == classes
     else {
-      throw unsupported("an output \(interpreter.outputShape.map { "\($0)" } ?? "of other numbers")")
+      throw unsupported(
+        "an output \(interpreter.outputShape.map { "\($0)" } ?? "of other numbers")")
     }
     self.info = info
     self.interpreter = interpreter

@@ -17,7 +17,8 @@ public struct Kernel: Equatable, Sendable, Identifiable {
     var name: UnsafePointer<CChar>?
     var features: UnsafePointer<CChar>?
     var available: Int32 = 0
-    while qcnn_kernels(kernels.count, &name, &features, &available) == QCNN_OK, let name, let features
+    while qcnn_kernels(kernels.count, &name, &features, &available) == QCNN_OK, let name,
+      let features
     {
       kernels.append(
         Kernel(

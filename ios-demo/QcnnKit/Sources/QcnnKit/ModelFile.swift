@@ -68,7 +68,8 @@ public final class ModelFile: @unchecked Sendable {
       let values
     else { return nil }
     return (0..<(size / 2)).map {
-      Self.float(half: UInt16(littleEndian: values.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self)))
+      Self.float(
+        half: UInt16(littleEndian: values.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self)))
     }
   }
 

@@ -68,7 +68,9 @@ public struct Preprocessing: Equatable, Sendable {
     guard crop.height <= size.height, crop.width <= size.width else {
       throw bad("crop \(crop) is larger than size \(size)")
     }
-    guard size.height * size.width <= Self.mostPixels else { throw bad("size \(size) is too large") }
+    guard size.height * size.width <= Self.mostPixels else {
+      throw bad("size \(size) is too large")
+    }
     guard mean.count == count, std.count == count, mean.allSatisfy(\.isFinite),
       std.allSatisfy(\.isFinite), scale.isFinite
     else { throw bad("expected \(count) finite numbers in mean and std, got \(mean) and \(std)") }

@@ -60,7 +60,8 @@ struct PreprocessingTests {
 
   @Test func tooOblong() throws {
     let preprocessing = try Preprocessing(
-      size: .init(height: 4096, width: 4096), crop: .init(height: 1, width: 1), resize: .shorterSide)
+      size: .init(height: 4096, width: 4096), crop: .init(height: 1, width: 1), resize: .shorterSide
+    )
     let line = try RGBImage(
       width: 4_000, height: 1, pixels: [UInt8](repeating: 0, count: 12_000))
     #expect(throws: QcnnError.self) { try preprocessing.pixels(of: line) }

@@ -76,12 +76,14 @@ final class HostileModelTests: XCTestCase {
       problem(of: model.replacing("\"std\":[0.353]", by: "\"std\":[0.000]"), says: "must not be 0"),
       .badMetadata)
     XCTAssertEqual(
-      problem(of: model.replacing("\"format\":1", by: "\"format\":2"), says: "format"), .badMetadata)
+      problem(of: model.replacing("\"format\":1", by: "\"format\":2"), says: "format"), .badMetadata
+    )
   }
 
   func testUnsupported() throws {
     XCTAssertEqual(
-      problem(of: model.replacing("\"crop\":[28,28]", by: "\"crop\":[14,28]"), says: "[1, 14, 28, 1]"),
+      problem(
+        of: model.replacing("\"crop\":[28,28]", by: "\"crop\":[14,28]"), says: "[1, 14, 28, 1]"),
       .unsupported)
     XCTAssertEqual(
       problem(of: try Data(contentsOf: Fixtures.made("unsupported.tflite")), says: "an output"),

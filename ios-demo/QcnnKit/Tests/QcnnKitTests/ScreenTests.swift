@@ -405,7 +405,8 @@ final class ScreenTests: XCTestCase {
     XCTAssertThrowsError(try library.add(folder.appendingPathComponent("no such file")))
     XCTAssertEqual(library.entries().filter(\.isImported).count, 2)
     XCTAssertEqual(
-      try files.contentsOfDirectory(atPath: folder.appendingPathComponent("imported").path).count, 2)
+      try files.contentsOfDirectory(atPath: folder.appendingPathComponent("imported").path).count, 2
+    )
     try library.remove(library.entries()[0])  // Bundled ones stay.
     XCTAssertEqual(library.entries().count, 4)
     try library.remove(library.entries()[3])

@@ -26,7 +26,8 @@ public protocol Camera: AnyObject {
   /// Asks the person who holds the device.
   func requestAccess() async -> Bool
   /// Starts; from now on there are events.
-  func start(_ position: CameraPosition, _ event: @escaping @MainActor (CameraEvent) -> Void) async throws
+  func start(_ position: CameraPosition, _ event: @escaping @MainActor (CameraEvent) -> Void)
+    async throws
   func stop()
   /// The next frame, upright; nil when the camera stops. What comes while nobody waits is dropped.
   func nextFrame() async -> RGBImage?

@@ -43,7 +43,9 @@ public final class ModelFolders: ModelLibrary, @unchecked Sendable {
   public func entries() -> [ModelEntry] {
     let models = list(bundled)
     let names = Set(models.map(\.lastPathComponent))
-    func twin(_ name: String) -> String { name.replacingOccurrences(of: "-q.tflite", with: ".tflite") }
+    func twin(_ name: String) -> String {
+      name.replacingOccurrences(of: "-q.tflite", with: ".tflite")
+    }
     let twins = Set(models.map(\.lastPathComponent).filter { twin($0) != $0 }.map(twin))
     let own = models.filter { !twins.contains($0.lastPathComponent) }.map { url in
       let name = url.lastPathComponent
@@ -52,7 +54,8 @@ public final class ModelFolders: ModelLibrary, @unchecked Sendable {
         id: name, url: url,
         twin: float != name && names.contains(float) ? bundled.appendingPathComponent(float) : nil)
     }
-    return own + list(imported).map { ModelEntry(id: $0.lastPathComponent, url: $0, isImported: true) }
+    return own
+      + list(imported).map { ModelEntry(id: $0.lastPathComponent, url: $0, isImported: true) }
   }
 
   /// Copies a file, whole or not at all; another of the same name stays.

@@ -43,7 +43,8 @@ public final class PhotoModel: ViewModel {
     state = .working
     let decode = decode
     work = Task { [weak self] in
-      let result = await Task.detached(priority: .userInitiated) { Result { try decode(data) } }.value
+      let result = await Task.detached(priority: .userInitiated) { Result { try decode(data) } }
+        .value
       guard !Task.isCancelled, let self else { return }
       guard case .success(let decoded) = result else {
         state = .failed(.photoFailed)
