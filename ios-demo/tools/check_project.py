@@ -58,9 +58,7 @@ def check_project(text: str) -> None:
     root = objects[project["rootObject"]]
     expect(root["isa"] == "PBXProject", "project: rootObject is no PBXProject")
     expect(project["objectVersion"] == "77", "project: objectVersion is not that of Xcode 16")
-    expect(
-        set(LANGUAGES) <= set(root["knownRegions"]), f"project: knownRegions lacks {LANGUAGES}"
-    )
+    expect(set(LANGUAGES) <= set(root["knownRegions"]), f"project: knownRegions lacks {LANGUAGES}")
 
     def of(isa: str) -> list[dict[str, Any]]:
         return [o for o in objects.values() if o["isa"] == isa]
@@ -126,7 +124,10 @@ def check_project(text: str) -> None:
         all(i == app_id or i.startswith(app_id + ".") for i in identifiers),
         f"project: bundle ids of the tests do not begin with the app's: {identifiers}",
     )
-    common = [objects[c]["buildSettings"] for c in objects[root["buildConfigurationList"]]["buildConfigurations"]]
+    common = [
+        objects[c]["buildSettings"]
+        for c in objects[root["buildConfigurationList"]]["buildConfigurations"]
+    ]
     for settings in common:
         expect(settings["IPHONEOS_DEPLOYMENT_TARGET"] == "16.0", "project: not iOS 16")
 
@@ -164,7 +165,8 @@ def check_catalog(path: Path) -> dict[str, Any]:
                 )
                 kinds.append(arguments(unit["value"]))
         expect(
-            all(k == kinds[0] for k in kinds), f"{path.name}: {key} has different arguments: {kinds}"
+            all(k == kinds[0] for k in kinds),
+            f"{path.name}: {key} has different arguments: {kinds}",
         )
     return dict(catalog["strings"])
 

@@ -46,7 +46,9 @@ def main(aar: Path, out: Path) -> None:
                 (out / flat(wanted)).write_text(
                     f"#pragma once\n{MISSING[end] if end else ''}", encoding="utf-8"
                 )
-    public = [flat(p) for p in names if Path(p).name in PUBLIC and "/c/" in p and "/core/async" not in p]
+    public = [
+        flat(p) for p in names if Path(p).name in PUBLIC and "/c/" in p and "/core/async" not in p
+    ]
     headers = "".join(f'  header "{name}"\n' for name in sorted(public))
     (out / "module.modulemap").write_text(
         f"module TensorFlowLiteC [system] {{\n{headers}  export *\n}}\n", encoding="utf-8"

@@ -20,12 +20,37 @@ APP = DEMO / "QcnnDemo/QcnnDemo"
 ERRORS = [
     ("misspelt property", "LiveView.swift", "live.model.isRunning", "live.model.isRuning"),
     ("unknown case", "LiveView.swift", "case .waiting:", "case .attending:"),
-    ("missing case", "PhotoView.swift", "    case .working:\n      BusyView(words: text(.liveWaiting))\n", ""),
-    ("wrong label of QcnnKit", "DeviceCamera.swift", "height: height, bytesPerRow:", "height: height, rowBytes:"),
-    ("unknown modifier", "FailureView.swift", ".accessibilityAddTraits(.isHeader)", ".accessibilityTraits(.isHeader)"),
-    ("wrong type in a modifier", "BenchmarkView.swift", ".foregroundStyle(.secondary)", ".foregroundStyle(2)"),
+    (
+        "missing case",
+        "PhotoView.swift",
+        "    case .working:\n      BusyView(words: text(.liveWaiting))\n",
+        "",
+    ),
+    (
+        "wrong label of QcnnKit",
+        "DeviceCamera.swift",
+        "height: height, bytesPerRow:",
+        "height: height, rowBytes:",
+    ),
+    (
+        "unknown modifier",
+        "FailureView.swift",
+        ".accessibilityAddTraits(.isHeader)",
+        ".accessibilityTraits(.isHeader)",
+    ),
+    (
+        "wrong type in a modifier",
+        "BenchmarkView.swift",
+        ".foregroundStyle(.secondary)",
+        ".foregroundStyle(2)",
+    ),
     ("missing try", "AppModel.swift", "try Benchmark().measure", "Benchmark().measure"),
-    ("missing await", "LiveView.swift", "await live.model.switchCamera()", "live.model.switchCamera()"),
+    (
+        "missing await",
+        "LiveView.swift",
+        "await live.model.switchCamera()",
+        "live.model.switchCamera()",
+    ),
     ("unknown word", "SettingsView.swift", "text(.settingsAbout)", "text(.settingsAbuot)"),
     ("no view in a body", "AnswerView.swift", "TimesView(times: times)", "times"),
     ("wrong method of a delegate", "DeviceCamera.swift", "didOutput buffer:", "didDeliver buffer:"),
@@ -35,7 +60,9 @@ ERRORS = [
 def finds(sources: Path) -> tuple[bool, str]:
     run = subprocess.run(
         [*sys.argv[3:], "bash", str(DEMO / "tools/typecheck_app.sh"), *sys.argv[1:3], str(sources)],
-        capture_output=True, text=True, check=False,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     errors = [line for line in run.stderr.splitlines() if "error:" in line]
     return run.returncode != 0, errors[0].split("error: ")[1] if errors else run.stderr[-200:]

@@ -93,7 +93,9 @@ def main() -> int:
             if "--check" not in sys.argv[1:]:
                 path.write_text(text, encoding="utf-8")
     if "--check" in sys.argv[1:] and stale:
-        print(*(f"{path} is not what tools/write_words.py writes: run it" for path in stale), sep="\n")
+        print(
+            *(f"{path} is not what tools/write_words.py writes: run it" for path in stale), sep="\n"
+        )
         return 1
     return 0
 

@@ -183,7 +183,9 @@ def _subspace_metrics(objectives: list[Objective], layout: BlockLayout) -> Float
     return out
 
 
-def assign_nearest(code: ProductCode, g: int, matrix: FloatArray, metrics: FloatArray | None) -> None:
+def assign_nearest(
+    code: ProductCode, g: int, matrix: FloatArray, metrics: FloatArray | None
+) -> None:
     """Nearest codewords of a group's float weights."""
     layout = code.layout
     mask = layout.mask().reshape(layout.M, layout.d)
