@@ -179,11 +179,15 @@ class BudgetReport:
     def lines(self) -> list[str]:
         """For people."""
         lines = [
-            f"budget: {self.asked}; {self.settings_tried} settings of layers tried, "
-            f"{self.settings_measured} measured, {self.conversions} "
-            f"conversion{'s' if self.conversions > 1 else ''}",
-            f"estimated before: KL {self.estimated_kl:.4f}, top-5 drop "
-            f"{self.estimated_top5_drop:.2f} points",
+            (
+                f"budget: {self.asked}; {self.settings_tried} settings of layers tried, "
+                f"{self.settings_measured} measured, {self.conversions} "
+                f"conversion{'s' if self.conversions > 1 else ''}"
+            ),
+            (
+                f"estimated before: KL {self.estimated_kl:.4f}, top-5 drop "
+                f"{self.estimated_top5_drop:.2f} points"
+            ),
         ]
         if self.predicted_speedup is not None:
             lines.append(

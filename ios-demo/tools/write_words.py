@@ -34,7 +34,7 @@ def words(language: str) -> dict[str, str | dict[str, str]]:
     tree = ElementTree.parse(ANDROID / LANGUAGES[language] / "strings.xml")
     for element in tree.getroot():
         key = element.get("name", "")
-        if key in ABSENT or element.get("translatable") == "false" and language != "en":
+        if key in ABSENT or (element.get("translatable") == "false" and language != "en"):
             continue
         if element.tag == "string":
             found[key] = converted("".join(element.itertext()))

@@ -304,7 +304,7 @@ for isa in sorted({o["isa"] for o in objects.values()}):
     lines += ["", f"/* Begin {isa} section */"]
     for ref in sorted(r for r in objects if objects[r]["isa"] == isa):
         flat = isa in ("PBXBuildFile", "PBXFileReference")
-        fields = {k: v for k, v in objects[ref].items()}
+        fields = dict(objects[ref].items())
         original = next(r for r in objects if r == ref)
         lines.append(f"\t\t{dump(original, 0)} = {dump(fields, 2, flat)};")
     lines.append(f"/* End {isa} section */")

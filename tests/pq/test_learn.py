@@ -4,7 +4,6 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from problems import make_problem
 
 from qcnn_tflite.pq import BlockLayout, Recipe, learn, learn_from_weights
