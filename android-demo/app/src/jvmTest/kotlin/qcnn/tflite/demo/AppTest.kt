@@ -30,6 +30,7 @@ abstract class AppTest {
     protected val frames = FakeFrames()
     protected lateinit var controller: ActivityController<MainActivity>
     protected val activity: MainActivity get() = controller.get()
+    protected val started: Boolean get() = ::controller.isInitialized
 
     @Before
     fun fakeFrames() {
@@ -38,7 +39,7 @@ abstract class AppTest {
 
     @After
     fun nothingIsLeft() {
-        if (::controller.isInitialized) controller.close()
+        if (started) controller.close()
         app.engine.close()
         waitUntil("delegates are closed") { QcnnDelegate.open() == 0 }
         assertEquals(QcnnDelegate.Memory(0, 0), QcnnDelegate.memory())
@@ -98,9 +99,12 @@ abstract class AppTest {
     protected fun golden(number: Int): RgbImage = decode(File("src/main/assets/golden/%02d.png".format(number)))
 
     protected fun feed(number: Int) {
+        waitUntil("frames are taken") { app.engine.idle }
         val seen = frames.closed
         frames.send(golden(number))
-        waitUntil("the frame is classified") { frames.closed > seen && view<BarsView>(R.id.bars).predictions.isNotEmpty() }
+        waitUntil("the frame is classified") {
+            frames.closed > seen && app.engine.idle && view<BarsView>(R.id.bars).predictions.isNotEmpty()
+        }
     }
 
     /** Times differ from run to run, pictures shall not. */

@@ -18,8 +18,9 @@ import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
-import qcnn.tflite.QcnnException
 import qcnn.tflite.Problem
+import qcnn.tflite.QcnnDelegate
+import qcnn.tflite.QcnnException
 import qcnn.tflite.RgbImage
 import qcnn.tflite.demo.MainActivity.Tab
 
@@ -40,7 +41,7 @@ class FailuresTest : AppTest() {
         name: String,
         stream: () -> InputStream,
     ) {
-        if (!::controller.isInitialized) start()
+        if (!started) start()
         open(Tab.SETTINGS)
         val uri = Uri.parse("content://files/$name")
         shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { stream() }
@@ -190,7 +191,6 @@ class FailuresTest : AppTest() {
         click(R.id.failure_first)
         assertFalse("the settings are open", failureShown())
         // Removing it brings the bundled one back.
-        view<View>(R.id.models)
         clickRemove()
         waitUntil("the first model is loaded") { app.engine.state is Engine.State.Ready }
         open(Tab.LIVE)
@@ -223,10 +223,12 @@ class FailuresTest : AppTest() {
     @Test
     fun outOfMemoryIsSaid() {
         var full = true
-        app.makeEngine = { Engine(ModelStore(it), it.preferences) { kernel ->
-            if (full) throw OutOfMemoryError("test")
-            qcnn.tflite.QcnnDelegate(kernel)
-        } }
+        app.makeEngine = {
+            Engine(ModelStore(it), it.preferences) { kernel ->
+                if (full) throw OutOfMemoryError("test")
+                QcnnDelegate(kernel)
+            }
+        }
         grant()
         start()
         assertShows(Failure.OUT_OF_MEMORY)
@@ -263,7 +265,7 @@ class FailuresTest : AppTest() {
         for (bytes in listOf(ByteArray(0), "no image".toByteArray(), File("src/main/assets/golden/06.png").readBytes().copyOf(40))) {
             val uri = Uri.parse("content://gallery/${bytes.size}")
             shadowOf(app.contentResolver).registerInputStreamSupplier(uri) { ByteArrayInputStream(bytes) }
-            (view<View>(R.id.photo_choose) as Button).performClick()
+            view<Button>(R.id.photo_choose).performClick()
             val asked = shadowOf(activity).nextStartedActivityForResult
             shadowOf(activity).receiveResult(asked.intent, Activity.RESULT_OK, Intent().setData(uri))
             waitUntil("it is refused") { failureShown() }

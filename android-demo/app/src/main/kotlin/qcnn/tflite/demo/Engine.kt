@@ -11,9 +11,9 @@ import qcnn.tflite.Benchmark
 import qcnn.tflite.Classifier
 import qcnn.tflite.ModelInfo
 import qcnn.tflite.Preprocessing
+import qcnn.tflite.Problem
 import qcnn.tflite.QcnnDelegate
 import qcnn.tflite.QcnnException
-import qcnn.tflite.Problem
 import qcnn.tflite.RgbImage
 
 /**
