@@ -172,14 +172,15 @@ class FakeFrames : FrameSource {
         stops++
     }
 
+    /** @param image null: its camera was closed. */
     fun send(
-        image: RgbImage,
+        image: RgbImage?,
         decode: () -> Unit = {},
     ) {
         sent++
         listener?.onFrame(
             object : Frame {
-                override fun toRgb(): RgbImage {
+                override fun toRgb(): RgbImage? {
                     decode()
                     return image
                 }

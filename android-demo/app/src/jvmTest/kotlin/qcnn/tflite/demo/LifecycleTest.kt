@@ -114,6 +114,16 @@ class LifecycleTest : AppTest() {
     }
 
     @Test
+    fun aFrameOfAClosedCameraIsNoFailure() {
+        grant()
+        start()
+        frames.send(null)
+        waitUntil("it is closed") { frames.closed == 1 && app.engine.idle }
+        assertFalse(failureShown())
+        assertEquals("Looking…", text(R.id.answer_top))
+    }
+
+    @Test
     fun theCameraStopsWithTheScreen() {
         grant()
         start()

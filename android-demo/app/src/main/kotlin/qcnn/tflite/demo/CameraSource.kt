@@ -10,15 +10,11 @@ import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraDevice
 import android.hardware.camera2.CameraManager
 import android.hardware.camera2.CaptureRequest
-import android.media.Image
-import android.media.ImageReader
 import android.os.Handler
-import android.os.HandlerThread
 import android.os.Looper
 import android.util.Size
 import android.view.Surface
 import kotlin.math.abs
-import qcnn.tflite.RgbImage
 
 /**
  * The device's cameras through Camera2. One that is taken away comes back by itself when it is free again.
@@ -31,12 +27,10 @@ class CameraSource(
 ) : FrameSource {
     private val manager = context.getSystemService(CameraManager::class.java)
     private val main = Handler(Looper.getMainLooper())
-    private val converter = YuvConverter()
     private var listener: FrameSource.Listener? = null
-    private var thread: HandlerThread? = null
     private var device: CameraDevice? = null
     private var session: CameraCaptureSession? = null
-    private var reader: ImageReader? = null
+    private var reader: FrameReader? = null
     private var texture: SurfaceTexture? = null
     private var preview = Preview(0, 0, 0)
     private var front = false
@@ -82,6 +76,7 @@ class CameraSource(
         val facing = cameras.mapValues { it.value.get(CameraCharacteristics.LENS_FACING) }
         val id = facing.entries.firstOrNull { it.value == wanted }?.key ?: cameras.keys.firstOrNull()
         if (id == null) {
+            cameraId = null
             lost = true // an external camera may be plugged in
             fail(Failure.NO_CAMERA, null)
             return
@@ -93,18 +88,10 @@ class CameraSource(
         preview = Preview(size.width, size.height, degrees)
         val isFront = facing[id] == CameraCharacteristics.LENS_FACING_FRONT
         val canSwitch = CameraCharacteristics.LENS_FACING_FRONT in facing.values && CameraCharacteristics.LENS_FACING_BACK in facing.values
-        val worker = HandlerThread("camera").apply { start() }
-        thread = worker
+        val listening = listener
         reader =
-            ImageReader.newInstance(size.width, size.height, ImageFormat.YUV_420_888, 2).apply {
-                val listening = listener
-                setOnImageAvailableListener({
-                    // The latest only: what came while a frame was classified is dropped.
-                    val image = it.acquireLatestImage()
-                    if (image != null) {
-                        listening?.onFrame(CameraFrame(image, PreviewTransform.frameDegrees(degrees, rotation(), isFront)))
-                    }
-                }, Handler(worker.looper))
+            FrameReader(size, { PreviewTransform.frameDegrees(degrees, rotation(), isFront) }) { frame ->
+                listening?.onFrame(frame)
             }
         manager.openCamera(id, Opening(++number, canSwitch), main)
     }
@@ -222,8 +209,6 @@ class CameraSource(
         device = null
         reader?.close()
         reader = null
-        thread?.quitSafely()
-        thread = null
     }
 
     private fun closeSession() {
@@ -253,18 +238,6 @@ class CameraSource(
         val map = characteristics.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)
         val sizes = map?.getOutputSizes(ImageFormat.YUV_420_888).orEmpty()
         return sizes.minByOrNull { abs(it.width - WIDTH) + abs(it.height - HEIGHT) } ?: Size(WIDTH, HEIGHT)
-    }
-
-    private inner class CameraFrame(
-        private val image: Image,
-        private val degrees: Int,
-    ) : Frame {
-        override fun toRgb(): RgbImage {
-            val planes = image.planes.map { YuvConverter.Plane(it.buffer, it.rowStride, it.pixelStride) }
-            return converter.toRgb(planes, image.width, image.height, degrees)
-        }
-
-        override fun close() = image.close()
     }
 
     private companion object {

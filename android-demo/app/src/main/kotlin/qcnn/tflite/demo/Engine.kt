@@ -130,8 +130,8 @@ class Engine(
             return false
         }
         val started = System.nanoTime()
-        run(onResult, onFailure, { busy.set(false) }) {
-            frame.use { classify(it.toRgb(), started) }
+        run({ result: Result? -> if (result != null) onResult(result) }, onFailure, { busy.set(false) }) {
+            frame.use { taken -> taken.toRgb()?.let { classify(it, started) } }
         }
         return true
     }

@@ -6,8 +6,8 @@ import qcnn.tflite.RgbImage
 
 /** A picture of the camera. Whoever takes it closes it, at once where it is not wanted. */
 interface Frame : Closeable {
-    /** Upright, as the user holds the device; not mirrored. On a worker thread. */
-    fun toRgb(): RgbImage
+    /** Upright, as the user holds the device; not mirrored. Null if its camera was closed meanwhile. On a worker. */
+    fun toRgb(): RgbImage?
 }
 
 /** Where live frames come from: the camera, or a test's pictures. Methods are called on the main thread. */

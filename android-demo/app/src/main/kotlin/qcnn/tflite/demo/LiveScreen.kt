@@ -4,6 +4,7 @@ import android.Manifest
 import android.content.pm.PackageManager
 import android.graphics.Matrix
 import android.graphics.SurfaceTexture
+import android.hardware.display.DisplayManager
 import android.view.TextureView
 import android.view.View
 import android.view.ViewGroup
@@ -16,8 +17,10 @@ class LiveScreen(
     private val preferences: Preferences,
 ) : Screen(activity, parent, R.layout.screen_live),
     FrameSource.Listener,
+    DisplayManager.DisplayListener,
     TextureView.SurfaceTextureListener {
     private val panel = AnswerPanel(view)
+    private val displays = activity.getSystemService(DisplayManager::class.java)
     private val preview: TextureView = find(R.id.preview)
     private val switch: View = find(R.id.switch_camera)
     private var shown = false
@@ -38,11 +41,13 @@ class LiveScreen(
 
     override fun onShow() {
         shown = true
+        displays.registerDisplayListener(this, null)
         start()
     }
 
     override fun onHide() {
         shown = false
+        displays.unregisterDisplayListener(this)
         if (started) source.stop()
         started = false
     }
@@ -125,6 +130,13 @@ class LiveScreen(
             },
         )
     }
+
+    /** Turned upside down: that is no change of the configuration. */
+    override fun onDisplayChanged(id: Int) = transform()
+
+    override fun onDisplayAdded(id: Int) {}
+
+    override fun onDisplayRemoved(id: Int) {}
 
     override fun onSurfaceTextureAvailable(
         surface: SurfaceTexture,
