@@ -64,6 +64,8 @@ final class FakeCamera: Camera {
   private(set) var event: (@MainActor (CameraEvent) -> Void)?
   private var waiting: CheckedContinuation<RGBImage?, Never>?
   private(set) var dropped = 0
+  private(set) var stops = 0
+  var whileStarting: () -> Void = {}
 
   func requestAccess() async -> Bool {
     access = isGranted ? .granted : .denied
@@ -75,10 +77,12 @@ final class FakeCamera: Camera {
   ) async throws {
     starts.append(position)
     self.event = event
+    whileStarting()
     if let problem { throw problem }
   }
 
   func stop() {
+    stops += 1
     waiting?.resume(returning: nil)
     waiting = nil
   }

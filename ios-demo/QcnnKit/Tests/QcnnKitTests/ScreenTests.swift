@@ -238,6 +238,16 @@ final class ScreenTests: XCTestCase {
     XCTAssertEqual(live.state, .idle)
   }
 
+  func testScreenLeftWhileTheCameraStarts() async {
+    let camera = FakeCamera()
+    let engine = makeEngine()
+    let live = LiveModel(camera: camera, engine: engine)
+    camera.whileStarting = { live.disappear() }
+    await live.appear()
+    XCTAssertEqual(live.state, .idle)
+    XCTAssertEqual(camera.stops, 3)  // Before the start, when it was left, and after.
+  }
+
   func testSwitchingTheCamera() async {
     let camera = FakeCamera()
     let (live, _) = await live(camera)

@@ -101,6 +101,10 @@ public final class LiveModel: ViewModel {
     case .granted:
       do {
         try await camera.start(position) { [weak self] in self?.happened($0) }
+        guard isVisible else {
+          camera.stop()  // The screen was left while the camera started.
+          return
+        }
         happened(.running)
       } catch {
         happened(.stopped(error as? CameraProblem ?? .broken))
