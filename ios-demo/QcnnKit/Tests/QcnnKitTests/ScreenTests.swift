@@ -34,7 +34,7 @@ final class ScreenTests: XCTestCase {
     }
   }
 
-  func testEveryFailureHasItsOwnWordsAndAnAction() {
+  func testEveryFailureHasItsOwnWordsAndAnAction() async {
     XCTAssertEqual(Failure.all.count, 18)
     XCTAssertEqual(Set(Failure.all.map(\.title)).count, 18)
     XCTAssertEqual(Set(Failure.all.map(\.text)).count, 18)
@@ -395,7 +395,7 @@ final class ScreenTests: XCTestCase {
     XCTAssertGreaterThanOrEqual(changes, 2)
   }
 
-  func testModelFolders() throws {
+  func testModelFolders() async throws {
     let files = FileManager.default
     let folder = files.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     let bundled = folder.appendingPathComponent("bundled")
@@ -423,7 +423,7 @@ final class ScreenTests: XCTestCase {
     XCTAssertEqual(library.entries().count, 3)
   }
 
-  func testAnnouncements() {
+  func testAnnouncements() async {
     var announcer = Announcer(pause: 3)
     let start = Date(timeIntervalSince1970: 0)
     XCTAssertTrue(announcer.isNews("bag", at: start))
