@@ -328,6 +328,11 @@ def test_safetensors_that_are_damaged(tmp_path):
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
     with pytest.raises(ModelError, match="save it as float32 or float16"):
         dict(SafetensorsFile(path))
+    import ml_dtypes  # comes with TensorFlow, and gives NumPy a bfloat16
+
+    assert ml_dtypes.bfloat16
+    with pytest.raises(ModelError, match="save it as float32 or float16"):
+        dict(SafetensorsFile(path))
 
 
 def test_tfjs_that_is_damaged(tmp_path):

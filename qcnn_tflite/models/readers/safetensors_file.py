@@ -36,7 +36,9 @@ class SafetensorsFile(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         try:
             array: NDArray[Any] = self._file.get_tensor(name)  # type: ignore[no-untyped-call]
-        # TypeError or AttributeError: bfloat16 and its like, which NumPy does not have.
+            # NumPy has no bfloat16 and its like, unless some package has added them.
+            if array.dtype.kind not in "fiub":
+                raise TypeError(f"it is {array.dtype}")
         except (OSError, self._error, TypeError, AttributeError) as error:
             raise ModelError(
                 f"{self._path}: {name} cannot be read ({error}); save it as float32 or float16"
