@@ -133,9 +133,8 @@ def learn_from_images(
         judged = images.subset(np.flatnonzero(held_out))
         judge: OutputJudge | None = None
         if len(judged) >= network.native_batch:
-            judge = stack.enter_context(
-                OutputJudge(graph, judged, cache_limit=limit, threads=threads)
-            )
+            apart_network = PairedNetwork(graph, judged, cache_limit=limit, threads=threads)
+            judge = OutputJudge(graph, stack.enter_context(apart_network))
         replaced: dict[int, tuple[FloatArray, FloatArray | None]] = {}
         bar = stack.enter_context(Progress(len(planned), "layers", progress))
         for item in planned:

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from ..agreement import AgreementSum, are_probabilities
 from ..graph import Model
 from ..graph.model import indices
-from .images import CalibrationImages
 from .network import PairedNetwork, Replacements
 
 FloatArray = NDArray[np.float32]
@@ -18,35 +17,25 @@ class OutputJudge:
     """Loss of the outputs of a partly quantized network against those of the float network.
 
     For a classifier that ends in a softmax the Kullback-Leibler divergence, else the relative squared
-    error of the outputs. Use as a context manager, as `PairedNetwork`.
+    error of the outputs.
 
     Parameters
     ----------
     model : Model
         Float; with a single input.
-    images : CalibrationImages
-        Held out: nothing is fitted to them.
-    cache_limit, threads : int
-        As for `PairedNetwork`.
+    network : PairedNetwork
+        Of the same model, on images that are held out: nothing is fitted to them.
     """
 
-    def __init__(
-        self, model: Model, images: CalibrationImages, *, cache_limit: int, threads: int
-    ) -> None:
+    def __init__(self, model: Model, network: PairedNetwork) -> None:
         self._outputs = [int(t) for t in indices(model.subgraph.outputs)]
-        self._network = PairedNetwork(model, images, cache_limit=cache_limit, threads=threads)
-        self._floats = self._network.rest(0, self._outputs)({})
+        self._network = network
+        self._floats = network.rest(0, self._outputs)({})
         self._probabilities = (
             len(self._floats) == 1
             and self._floats[0].ndim == 2
             and are_probabilities(self._floats[0])
         )
-
-    def __enter__(self) -> OutputJudge:
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._network.__exit__(None, None, None)
 
     def before(self, first: int, op: int, replaced: Replacements) -> LayerJudge:
         """A judge of the layer at operator `op`, whose input is there before operator `first`.

@@ -8,6 +8,7 @@ from small_network import float_model, images, logits
 
 from qcnn_tflite.calibration.images import load_calibration
 from qcnn_tflite.calibration.judge import OutputJudge
+from qcnn_tflite.calibration.network import PairedNetwork
 from qcnn_tflite.graph import extract, find_layers, layer_bias, layer_weights, read_model
 
 
@@ -31,7 +32,8 @@ def test_the_loss_is_the_divergence_of_the_whole_network(graph, cache_limit):
     floats = logits(float_model(), data)
     calibration = load_calibration(data, None, graph.shape(int(graph.subgraph.inputs[0])))
     replaced = {}
-    with OutputJudge(graph, calibration, cache_limit=cache_limit, threads=1) as judge:
+    with PairedNetwork(graph, calibration, cache_limit=cache_limit, threads=1) as network:
+        judge = OutputJudge(graph, network)
         for layer in layers:
             first = layer.op_index if layer.pad_op is None else layer.pad_op
             loss = judge.before(first, layer.op_index, replaced)
@@ -55,7 +57,8 @@ def test_outputs_that_are_no_probabilities_are_judged_by_their_relative_error(gr
     last = find_layers(part)[-1]
     calibration = load_calibration(images(9), None, part.shape(int(part.subgraph.inputs[0])))
     weights, bias = layer_weights(part, last), layer_bias(part, last)
-    with OutputJudge(part, calibration, cache_limit=0, threads=1) as judge:
+    with PairedNetwork(part, calibration, cache_limit=0, threads=1) as network:
+        judge = OutputJudge(part, network)
         loss = judge.before(last.op_index, last.op_index, {})
         assert loss(weights, bias) == 0
         # Half the response is a quarter of its power away.
