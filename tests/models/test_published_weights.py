@@ -9,6 +9,7 @@ import importlib.util
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import qcnn_tflite
@@ -97,6 +98,9 @@ def test_random_weights_run(name):
     assert model.licence is None
     interpreter = qcnn_tflite.Interpreter(model_content=model.data)
     interpreter.allocate_tensors()
+    (detail,) = interpreter.get_input_details()
+    image = np.random.default_rng(0).uniform(-1, 1, detail["shape"])
+    interpreter.set_tensor(detail["index"], image.astype(np.float32))
     interpreter.invoke()
     output = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
     assert output.shape == (1, models.get(name).network.classes)
