@@ -138,7 +138,8 @@ class Config:
     conv, conv1x1, fc, last_fc : LayerConfig
         Defaults by kind of layer; `last_fc` is for the last fully-connected layer of a network.
     first_fc : LayerConfig or None
-        For the first of several fully-connected layers; None: as `fc`.
+        For the first of several fully-connected layers; None: as `fc`. In JSON, what `fc` says
+        holds for it, too, unless it says otherwise.
     layers : tuple of (str, dict)
         Overrides, later ones win: layer name or glob, and fields of `LayerConfig`.
     min_weights : int
@@ -255,9 +256,13 @@ def _from_mapping(values: Mapping[str, Any]) -> Config:
     for kind in ("conv", "conv1x1", "fc", "last_fc"):
         if kind in values:
             changes[kind] = replace(getattr(base, kind), **_fields(kind, values[kind], LayerConfig))
+    first = base.first_fc
+    if first is not None and "fc" in values:
+        first = replace(first, **values["fc"])  # who says "fc" means all but the last
     if values.get("first_fc") is not None:
         fields = _fields("first_fc", values["first_fc"], LayerConfig)
-        changes["first_fc"] = replace(base.first_fc or changes.get("fc", base.fc), **fields)
+        first = replace(first or changes.get("fc", base.fc), **fields)
+    changes["first_fc"] = first
     if "learning" in values:
         changes["learning"] = replace(
             base.learning, **_fields("learning", values["learning"], LearningConfig)
@@ -320,9 +325,14 @@ def _expect_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
 
 
 def _preset(
-    name: str, conv: LayerConfig, conv1x1: LayerConfig, fc: LayerConfig, last: LayerConfig
+    name: str,
+    conv: LayerConfig,
+    conv1x1: LayerConfig,
+    fc: LayerConfig,
+    last: LayerConfig,
+    first: LayerConfig | None = None,
 ) -> Config:
-    return Config(name=name, conv=conv, conv1x1=conv1x1, fc=fc, last_fc=last)
+    return Config(name=name, conv=conv, conv1x1=conv1x1, fc=fc, last_fc=last, first_fc=first)
 
 
 # The published settings of Q-CNN (Wu et al. 2016, section 4); vgg16 takes d=6 instead of 8.
@@ -339,7 +349,9 @@ _ACCURATE = _preset(
     conv1x1=LayerConfig(
         d=2, K=256, codebooks="shared", output_scale=True, codebook_dtype="float16"
     ),
-    fc=LayerConfig(d=4, K=32, codebook_dtype="float16"),
+    # At equal bits one codebook is as good as one a subspace, whose bytes buy more codewords here.
+    fc=LayerConfig(d=4, K=128, codebooks="shared", output_scale=True, codebook_dtype="float16"),
+    first=LayerConfig(d=4, K=64, codebooks="shared", output_scale=True, codebook_dtype="float16"),
     last=LayerConfig(d=1, K=16, codebook_dtype="float16"),
 )
 _SMALL = _preset(

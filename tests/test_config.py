@@ -20,6 +20,16 @@ def test_paper_is_the_published_setting():
     assert (last.d, last.K) == (1, 16)
 
 
+def test_accurate_gives_the_first_of_several_fc_layers_fewer_codewords():
+    accurate = Config.load("accurate")
+    assert accurate.for_layer("a", "fc", first_fc=True).K == 64
+    assert accurate.for_layer("a", "fc").K == 128
+    changed = Config.load({"preset": "accurate", "fc": {"d": 8}})
+    assert [changed.for_layer("a", "fc", first_fc=f).d for f in (True, False)] == [8, 8]
+    changed = Config.load({"preset": "accurate", "fc": {"d": 8}, "first_fc": {"d": 2}})
+    assert [changed.for_layer("a", "fc", first_fc=f).d for f in (True, False)] == [2, 8]
+
+
 def test_accurate_shares_the_codebook_of_1x1_convolutions():
     accurate = Config.load("accurate")
     assert (accurate.conv.d, accurate.conv.K, accurate.conv.codebook_dtype) == (4, 256, "float16")
