@@ -107,9 +107,13 @@ def _chunks(
     limit = target.chunk_weight / math.sqrt(d)
     row_bytes = K * LANES * 2
 
-    def part(grid: _Grid, planes: int) -> _Part:
+    def rows_at_a_time(grid: _Grid) -> int:
         most = target.window[min(grid.nx, MAX_TAPS) - 1]
-        window = max(min(most, 2), min(target.l1 * 2 // 3 // row_bytes - grid.row_span, most))
+        return max(min(most, 2), min(target.l1 * 2 // 3 // row_bytes - grid.row_span, most))
+
+    window = min(map(rows_at_a_time, grids))
+
+    def part(grid: _Grid, planes: int) -> _Part:
         fit = max(1, target.l1 // 2 // (row_bytes * (window + grid.row_span)))
         return _Part(grid, planes, window, -(-planes // fit))
 
