@@ -141,10 +141,14 @@ class Search:
         if not (math.isfinite(low) and 0 < low < high):
             return []
         found: list[Choice] = []
-        for limit in np.geomspace(low * 1.0001, high, _FRONT_POINTS):
+        # Costs are rounded up, so that the limit of the float network may seem to be out of its reach.
+        float_network = self._choice([0] * len(self.options))
+        for limit in np.geomspace(low * 1.0001, high, _FRONT_POINTS)[:-1]:
             choice = self._solve("kl", {axis: float(limit)})
             if choice is not None and (not found or choice.kl < found[-1].kl):
                 found.append(choice)
+        if not found or float_network.kl < found[-1].kl:
+            found.append(float_network)
         return found
 
     def _limits(self, budget: Budget, float_bytes: int) -> dict[str, float]:

@@ -6,22 +6,19 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..agreement import AgreementSum, are_probabilities
 from ..calibration.collect import collect_statistics
 from ..calibration.images import CalibrationImages
-from ..calibration.network import PairedNetwork, Replacements
+from ..calibration.judge import OutputJudge
+from ..calibration.network import PairedNetwork
 from ..config import LayerConfig, LearningConfig
 from ..errors import ModelError
 from ..graph import Layer, Model, layer_bias, layer_weights
-from ..graph.model import indices
 from ..plan import block_layout
 from ..progress import Progress
 from .candidates import Candidate, float_candidate, quantized_candidates, spread_out, undominated
 from .quick import QuickLayer, learn_quickly, sampled_errors
 
-FloatArray = NDArray[np.float32]
 
 # Images for the statistics of the inputs, and others to run the network on.
 STATISTICS_IMAGES, MEASURED_IMAGES = 256, 128
@@ -94,12 +91,6 @@ def measure(
     ModelError
         If the model is no classifier.
     """
-    outputs = indices(model.subgraph.outputs)
-    if len(outputs) != 1:
-        raise ModelError(
-            f"a budget needs a classifier with one output to judge by, this model has {len(outputs)}; "
-            "choose a configuration instead"
-        )
     order = np.random.default_rng(seed).permutation(len(images))
     measured = max(1, min(MEASURED_IMAGES, len(images) // 3))
     judged = images.subset(np.sort(order[:measured]))
@@ -113,12 +104,17 @@ def measure(
         PairedNetwork(model, judged, cache_limit=limit, threads=threads) as network,
         Progress(len(layers), "layers", progress) as bar,
     ):
+        judge = OutputJudge(model, network)
+        if not judge.classifies:
+            raise ModelError(
+                "a budget needs a classifier to judge by: one output with one row of class scores an "
+                "image; choose a configuration instead"
+            )
         for layer in layers:
             bar.describe(f"sensitivity of {layer.name}")
             first = layer.op_index if layer.pad_op is None else layer.pad_op
             inputs.advance(first, {})
-            network.advance(first, {})
-            judge = _Judge(network, layer, outputs[0])
+            effect = judge.before(first, layer.op_index, {})
             quick = _quick_layer(model, layer, inputs, learning, seed)
             found = quantized_candidates(layer, kernel)
             tried = len(found)
@@ -128,8 +124,8 @@ def measure(
             probed = []
             for candidate in spread_out(kept, ("error",), _PROBES):
                 learned = learn_quickly(quick, candidate.config, scale=power, seed=seed, jobs=jobs)
-                kl, drop = judge(learned)
-                probed.append(replace(candidate, kl=kl, drop=drop))
+                caused = effect.agreement(*learned)
+                probed.append(replace(candidate, kl=caused.kl, drop=caused.estimated_top5_drop))
             done = [float_candidate(layer, kernel), *interpolated(kept, probed)]
             options.append(LayerOptions(layer, done, tried, len(probed)))
             bar.advance()
@@ -197,26 +193,3 @@ def interpolated(candidates: list[Candidate], probed: list[Candidate]) -> list[C
         return float(np.exp(np.interp(error, errors, np.log(curves[name]))))
 
     return [replace(c, kl=at(c, "kl"), drop=at(c, "drop")) for c in candidates]
-
-
-class _Judge:
-    """Compares the network's outputs with one layer replaced to those of the float network."""
-
-    def __init__(self, network: PairedNetwork, layer: Layer, output: int) -> None:
-        self._rest = network.rest(layer.op_index + 1, [output])
-        self._floats = self._run({})
-        if len(self._floats) != network.count:
-            raise ModelError("a budget needs a classifier with one row of outputs an image")
-        self._probabilities = are_probabilities(self._floats)
-        self._op = layer.op_index
-
-    def __call__(self, learned: tuple[FloatArray, FloatArray | None]) -> tuple[float, float]:
-        """KL divergence, and estimated top-5 drop in points."""
-        total = AgreementSum(probabilities=self._probabilities)
-        total.add(self._floats, self._run({self._op: learned}))
-        found = total.finish()
-        return found.kl, found.estimated_top5_drop
-
-    def _run(self, replaced: Replacements) -> FloatArray:
-        (values,) = self._rest(replaced)
-        return values.reshape(len(values), -1)

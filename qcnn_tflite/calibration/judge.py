@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ..agreement import AgreementSum, are_probabilities
+from ..agreement import Agreement, AgreementSum, are_probabilities
+from ..errors import ModelError
 from ..graph import Model
 from ..graph.model import indices
 from .network import PairedNetwork, Replacements
@@ -25,17 +26,22 @@ class OutputJudge:
         Float; with a single input.
     network : PairedNetwork
         Of the same model, on images that are held out: nothing is fitted to them.
+
+    Attributes
+    ----------
+    classifies : bool
+        Whether the only output has one row of class scores an image.
     """
 
     def __init__(self, model: Model, network: PairedNetwork) -> None:
         self._outputs = [int(t) for t in indices(model.subgraph.outputs)]
         self._network = network
         self._floats = network.rest(0, self._outputs)({})
-        self._probabilities = (
-            len(self._floats) == 1
-            and self._floats[0].ndim == 2
-            and are_probabilities(self._floats[0])
+        only = self._floats[0]
+        self.classifies = (
+            len(self._floats) == 1 and len(only) == network.count and only[0].size == only.shape[-1]
         )
+        self._probabilities = self.classifies and are_probabilities(_rows(only))
 
     def before(self, first: int, op: int, replaced: Replacements) -> LayerJudge:
         """A judge of the layer at operator `op`, whose input is there before operator `first`.
@@ -53,14 +59,30 @@ class OutputJudge:
     def loss(self, outputs: list[FloatArray]) -> float:
         """Loss of the network's outputs on all images."""
         if self._probabilities:
-            total = AgreementSum(probabilities=True)
-            total.add(self._floats[0], outputs[0])
-            return total.finish().kl
+            return self.agreement(outputs).kl
         error = power = 0.0
         for mine, other in zip(self._floats, outputs, strict=True):
             error += float(np.square(other - mine, dtype=np.float64).sum())
             power += float(np.square(mine, dtype=np.float64).sum())
         return error / max(power, 1e-30)
+
+    def agreement(self, outputs: list[FloatArray]) -> Agreement:
+        """Agreement of a classifier's outputs with those of the float network, on all images.
+
+        Raises
+        ------
+        ModelError
+            If the network is no classifier.
+        """
+        if not self.classifies:
+            raise ModelError(
+                "expected a classifier with one output and one row of class scores an image, got "
+                f"{len(self._floats)} outputs, the first of shape {self._floats[0].shape} for "
+                f"{self._network.count} images"
+            )
+        total = AgreementSum(probabilities=self._probabilities)
+        total.add(_rows(self._floats[0]), _rows(outputs[0]))
+        return total.finish()
 
 
 class LayerJudge:
@@ -73,4 +95,15 @@ class LayerJudge:
         self._rest = judge._network.rest(op + 1, judge._outputs)
 
     def __call__(self, weights: FloatArray, bias: FloatArray | None) -> float:
-        return self._judge.loss(self._rest({**self._replaced, self._op: (weights, bias)}))
+        return self._judge.loss(self._run(weights, bias))
+
+    def agreement(self, weights: FloatArray, bias: FloatArray | None) -> Agreement:
+        """As `OutputJudge.agreement`."""
+        return self._judge.agreement(self._run(weights, bias))
+
+    def _run(self, weights: FloatArray, bias: FloatArray | None) -> list[FloatArray]:
+        return self._rest({**self._replaced, self._op: (weights, bias)})
+
+
+def _rows(outputs: FloatArray) -> FloatArray:
+    return outputs.reshape(len(outputs), -1)
