@@ -19,7 +19,6 @@ from ..progress import Progress
 from .candidates import Candidate, float_candidate, quantized_candidates, spread_out, undominated
 from .quick import QuickLayer, learn_quickly, sampled_errors
 
-
 # Images for the statistics of the inputs, and others to run the network on.
 STATISTICS_IMAGES, MEASURED_IMAGES = 256, 128
 # Subspaces that tell a setting's error, and settings a layer whose effect is measured.
