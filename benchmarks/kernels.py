@@ -22,13 +22,11 @@ if __package__ in (None, ""):  # run as a script
 from benchmarks import documents, subjects
 from benchmarks.memory import add_memory
 from benchmarks.model_files import default_folder, forget
-from benchmarks.table import markdown
 from benchmarks.variants import Settings, entries
-from qcnn_tflite import result_document
 from qcnn_tflite.errors import QcnnError
 from qcnn_tflite.files import check_output
-from qcnn_tflite.interleaving import interleave
-from qcnn_tflite.progress import Progress
+from qcnn_tflite.measurement import entry, run
+from qcnn_tflite.measurement.table import markdown
 from qcnn_tflite.runtime import load_delegate
 
 
@@ -36,29 +34,16 @@ def measure(
     what: subjects.Subject, settings: Settings, *, runs: int, warmup: int = 5
 ) -> list[dict[str, Any]]:
     """Results of every variant of a network, from one interleaved run."""
-    found = entries(what, settings, say=_say)
-    with Progress(runs, "runs", None) as bar:
-        bar.describe(what.name)
-        contenders = [entry.contender for entry in found]
-        samples = interleave(contenders, runs, warmup=warmup, advance=bar.advance)
-    date = result_document.now()
-    return [
-        result_document.result(
-            model=what.name,
-            variant=entry.variant,
-            lrn=entry.lrn,
-            samples_ms=times,
-            load_ms=entry.contender.load_ms,
-            sizes=entry.sizes,
-            runtime=entry.runtime,
-            threads=settings.threads,
-            batch=1,
-            kernel=entry.kernel,
-            date=date,
-            versions=entry.versions,
-        )
-        for entry, times in zip(found, samples, strict=True)
-    ]
+
+    def leave_out(variant: str, reason: str) -> None:
+        _say(f"{what.name}, {variant}: left out: {reason}")
+
+    found = entries(what, settings, leave_out)
+    shared = entry.Settings(settings.threads, kernel=settings.kernel)
+    results, left_out = run.measure(what.name, found, shared, runs=runs, warmup=warmup)
+    for one in left_out:
+        leave_out(one["variant"], one["reason"])
+    return results
 
 
 def main() -> int:
@@ -89,7 +74,12 @@ def main() -> int:
     )
     parser.add_argument("--fresh", action="store_true", help="make the models anew")
     args = parser.parse_args()
-    settings = Settings(args.work, args.threads, args.kernel, args.openvino)
+    settings = Settings(
+        args.work,
+        args.threads,
+        args.kernel,
+        peers=("openvino",) if args.openvino else (),
+    )
     results: list[dict[str, Any]] = []
     try:
         if args.json is not None:
@@ -110,8 +100,11 @@ def main() -> int:
     except QcnnError as error:
         _say(str(error))
         return 2
-    except KeyboardInterrupt:
-        kept = f"; those finished are in {args.json}" if args.json is not None and results else ""
+    except KeyboardInterrupt as stop:
+        if args.json is not None and isinstance(stop, run.Interrupted):
+            results += stop.results
+            documents.write(args.json, results)
+        kept = f"; they are in {args.json}" if args.json is not None and results else ""
         _say(f"interrupted after {len(results)} results{kept}")
         return 130
     return 0

@@ -10,7 +10,6 @@ Linux only: the measure is VmHWM.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,49 +20,12 @@ if __package__ in (None, ""):  # run as a script
 
 from benchmarks import documents, subjects
 from benchmarks.model_files import default_folder, model_file
-from benchmarks.table import label
-from qcnn_tflite.errors import QcnnError, RuntimeMissingError
-from qcnn_tflite.runtime import library_path
+from qcnn_tflite.errors import QcnnError
+from qcnn_tflite.measurement.memory import RUNS, peak_rss
+from qcnn_tflite.measurement.table import label
 from qcnn_tflite.sizes import format_bytes
 
-CHILD = Path(__file__).with_name("peak_rss.py")
-RUNS = 10
 _VARIANTS = ("float", "int8", "q")
-
-
-def peak_rss(
-    model: Path,
-    *,
-    delegate: bool,
-    kernel: str = "auto",
-    lrn: bool = True,
-    threads: int = 1,
-    runs: int = RUNS,
-) -> int:
-    """Bytes of VmHWM of a fresh process that loads `model` and runs it.
-
-    Parameters
-    ----------
-    model : Path
-    delegate : bool
-        Load the library of our ops.
-    kernel, lrn
-        Of that library, as for `qcnn_tflite.Interpreter`.
-    threads, runs : int
-
-    Raises
-    ------
-    RuntimeMissingError
-        If that process fails.
-    """
-    command = [sys.executable, "-I", str(CHILD), str(model), str(runs), str(threads)]
-    if delegate:
-        command += [str(library_path()), f"kernel={kernel}", *([] if lrn else ["lrn=0"])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise RuntimeMissingError(f"{model} did not run in a process of its own: {last}")
-    return int(done.stdout.split()[-1])
 
 
 def add_memory(results: Iterable[dict[str, Any]], folder: Path, *, kernel: str = "auto") -> None:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
-import sys
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
-from joblib.externals.loky import get_reusable_executor
+import numpy as np
+from numpy.typing import NDArray
 
 import qcnn_tflite
 from benchmarks.subjects import Subject, subject
-from qcnn_tflite.errors import RuntimeMissingError
 from qcnn_tflite.files import write_atomically
+from qcnn_tflite.measurement import making
 
 CONFIG = "paper"
 _CALIBRATION_IMAGES = 4
@@ -37,7 +33,8 @@ def model_file(name: str, variant: str, folder: Path, *, seed: int = 0) -> Path:
     ----------
     name : str
         See `benchmarks.subjects.subject`.
-    variant : {"float", "int8", "q", "openvino"}
+    variant : str
+        A key of `_MAKERS`: of TensorFlow Lite, or of a peer in `benchmarks.variants.PEERS`.
     folder : Path
         Created where it does not exist.
     seed : int
@@ -55,14 +52,7 @@ def model_file(name: str, variant: str, folder: Path, *, seed: int = 0) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         if variant != "float":
             model_file(name, "float", folder, seed=seed)
-        context = multiprocessing.get_context("spawn")
-        try:
-            with ProcessPoolExecutor(1, mp_context=context) as pool:
-                pool.submit(_make, name, variant, path, seed).result()
-        except BrokenProcessPool as error:
-            raise RuntimeMissingError(
-                f"the process that makes {path.name} died, perhaps for want of memory: {error}"
-            ) from error
+        making.in_own_process(path.name, _make, name, variant, path, seed)
     return path
 
 
@@ -74,14 +64,12 @@ def forget(name: str, folder: Path) -> None:
 
 def _file_name(name: str, variant: str, seed: int) -> str:
     version = {"q": f"-{CONFIG}-{qcnn_tflite.__version__}", "openvino": "-int8"}.get(variant, "")
-    suffix = "xml" if variant == "openvino" else "tflite"
-    return f"{name}-seed{seed}-{variant}{version}.{suffix}"
+    return f"{name}-seed{seed}-{variant}{version}.{_SUFFIXES.get(variant, 'tflite')}"
 
 
 def _make(name: str, variant: str, path: Path, seed: int) -> None:
     float_path = path.with_name(_file_name(name, "float", seed))
-    with contextlib.redirect_stdout(sys.stderr):  # the quantizers' chatter is no result
-        _MAKERS[variant](subject(name, seed), float_path, path)
+    _MAKERS[variant](subject(name, seed), float_path, path)
 
 
 def _make_float(what: Subject, _: Path, path: Path) -> None:
@@ -89,38 +77,63 @@ def _make_float(what: Subject, _: Path, path: Path) -> None:
 
 
 def _make_q(what: Subject, float_path: Path, path: Path) -> None:
-    qcnn_tflite.convert(float_path, path, config=CONFIG)
-    # The converter's idle workers would keep this process from ending for five minutes.
-    get_reusable_executor().shutdown(wait=True)
+    making.make_q(float_path, path, {"config": CONFIG})
 
 
 def _make_int8(what: Subject, float_path: Path, path: Path) -> None:
-    """Full-integer: int8 activations, input and output, and int8 weights with a scale a channel.
+    making.make_int8(float_path, path, _calibration(what))
 
-    LRN has no integer kernel anywhere; it stays float between DEQUANTIZE and QUANTIZE.
-    """
-    try:
-        from litert_quantizer import quantizer, recipe
-    except ImportError as error:
-        raise RuntimeMissingError(
-            f"the int8 model needs litert-quantizer ({error}): pip install litert-quantizer"
-        ) from error
-    maker = quantizer.Quantizer(str(float_path))
-    maker.load_quantization_recipe(recipe.static_wi8_ai8())
-    images = [{"image": image} for image in what.images(_CALIBRATION_IMAGES, seed=1)]
-    ranges = maker.calibrate({"serving_default": images})
-    write_atomically(path, bytes(maker.quantize(ranges).quantized_model))
+
+def _make_dynamic(what: Subject, float_path: Path, path: Path) -> None:
+    making.make_dynamic(float_path, path)
+
+
+def _make_float16(what: Subject, float_path: Path, path: Path) -> None:
+    making.make_float16(float_path, path)
 
 
 def _make_openvino(what: Subject, _: Path, path: Path) -> None:
     from benchmarks.openvino_peer import make
 
-    make(what, path, list(what.images(_CALIBRATION_IMAGES, seed=1)))
+    make(what, path, _calibration(what))
+
+
+def _make_onnx(what: Subject, _: Path, path: Path) -> None:
+    from benchmarks.onnx_network import to_onnx
+
+    write_atomically(path, to_onnx(what).SerializeToString())
+
+
+def _make_onnx_int8(what: Subject, _: Path, path: Path) -> None:
+    from benchmarks.onnx_int8 import make
+
+    make(what, path, _calibration(what))
+
+
+def _make_ncnn(what: Subject, _: Path, path: Path) -> None:
+    from benchmarks.ncnn_network import write
+
+    write(what, path)
+
+
+def _calibration(what: Subject) -> list[NDArray[np.float32]]:
+    return list(what.images(_CALIBRATION_IMAGES, seed=1))
 
 
 _MAKERS: dict[str, Callable[[Subject, Path, Path], None]] = {
     "float": _make_float,
+    "float16": _make_float16,
+    "dynamic": _make_dynamic,
     "int8": _make_int8,
     "q": _make_q,
     "openvino": _make_openvino,
+    "onnxruntime": _make_onnx,
+    "onnxruntime-int8": _make_onnx_int8,
+    "ncnn": _make_ncnn,
+}
+_SUFFIXES = {
+    "openvino": "xml",
+    "onnxruntime": "onnx",
+    "onnxruntime-int8": "onnx",
+    "ncnn": "param",
 }

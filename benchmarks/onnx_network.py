@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.subjects import Subject
+from qcnn_tflite.errors import ModelError
 from qcnn_tflite.models.networks import Conv, Dense, Norm, Pool, pooled_size
 
 # The oldest that has every operator as it is used here.
@@ -17,7 +18,13 @@ _OPSET = 13
 
 
 def to_onnx(what: Subject) -> onnx.ModelProto:
-    """The network with an NCHW input ``image`` and the output ``prob``."""
+    """The network with an NCHW input ``image`` and the output ``prob``.
+
+    Raises
+    ------
+    ModelError
+        If the network has layers of other kinds than AlexNet, CNN-S and VGG have.
+    """
     graph = _Graph(what.network.input_shape)
     for step in what.network.layers:
         if isinstance(step, Conv):
@@ -29,6 +36,8 @@ def to_onnx(what: Subject) -> onnx.ModelProto:
         elif isinstance(step, Dense):
             relu = step.name != what.network.last
             graph.fully_connected(step.name, *what.weights.take(step.name), relu=relu)
+        else:
+            raise ModelError(f"{what.name} is not written as ONNX: it has a {type(step).__name__}")
     graph.add("Softmax", axis=-1)
     return graph.finish(what.name)
 

@@ -1,4 +1,4 @@
-"""OpenVINO's int8 path, as a contender. Optional: `pip install '.[openvino]'`.
+"""The model of OpenVINO's int8 path. Optional: `pip install '.[peers]'`.
 
 Its TFLite reader refuses LOCAL_RESPONSE_NORMALIZATION, so the network goes there as ONNX.
 """
@@ -6,40 +6,21 @@ Its TFLite reader refuses LOCAL_RESPONSE_NORMALIZATION, so the network goes ther
 from __future__ import annotations
 
 import logging
-import time
-from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.subjects import Subject
-from qcnn_tflite.errors import RuntimeMissingError
+from qcnn_tflite.measurement import peers
 
-_PACKAGES = ("openvino", "nncf", "onnx")
-
-
-def versions() -> dict[str, str]:
-    """Versions of OpenVINO and of what makes its model.
-
-    Raises
-    ------
-    RuntimeMissingError
-        If one is not installed.
-    """
-    try:
-        return {name: metadata.version(name) for name in _PACKAGES}
-    except metadata.PackageNotFoundError as error:
-        raise RuntimeMissingError(
-            f"OpenVINO is not measured without the package {error.name}: "
-            f"pip install {' '.join(_PACKAGES)}"
-        ) from error
+# What makes its model.
+PACKAGES = ("nncf", "onnx")
 
 
 def make(what: Subject, path: Path, images: list[NDArray[np.float32]]) -> None:
     """Write the network, quantized to int8 by nncf on `images`, as OpenVINO's `.xml` and `.bin`."""
-    versions()
+    peers.versions("openvino", *PACKAGES)
     import nncf
     import openvino
     from openvino.passes import ConstantFolding, Manager
@@ -65,48 +46,6 @@ def make(what: Subject, path: Path, images: list[NDArray[np.float32]]) -> None:
     openvino.save_model(quantized, partial, compress_to_fp16=False)
     partial.with_suffix(".bin").replace(path.with_suffix(".bin"))
     partial.replace(path)
-
-
-class OpenVinoContender:
-    """A model with its input set, ready to run.
-
-    Parameters
-    ----------
-    path : Path
-        Of the `.xml`.
-    image : ndarray of shape (1, H, W, C)
-    threads : int
-
-    Attributes
-    ----------
-    load_ms : float
-        Reading the file until it is compiled.
-    """
-
-    def __init__(self, path: Path, image: NDArray[np.float32], threads: int) -> None:
-        versions()
-        import openvino
-
-        start = time.perf_counter()
-        settings: dict[str, Any] = {
-            "INFERENCE_NUM_THREADS": threads,
-            "NUM_STREAMS": 1,
-            "PERFORMANCE_HINT": "LATENCY",
-        }
-        compiled = openvino.Core().compile_model(path, "CPU", settings)
-        self.request = compiled.create_infer_request()
-        self.load_ms = 1e3 * (time.perf_counter() - start)
-        self._image = openvino.Tensor(_nchw(image))  # the request keeps no copy
-        self.request.set_input_tensor(self._image)
-
-    def run(self) -> float:
-        start = time.perf_counter()
-        self.request.infer()
-        return time.perf_counter() - start
-
-    def output(self) -> NDArray[np.float32]:
-        """Of the last run."""
-        return np.array(self.request.get_output_tensor().data)
 
 
 def _nchw(image: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .api import ConversionResult, convert
     from .benchmarking import BenchmarkResult, benchmark
     from .calibration.preprocessing import Preprocessing
+    from .classification import classify
     from .comparison import Comparison, compare
     from .config import Config, LayerConfig, LearningConfig
     from .errors import (
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
         QcnnError,
         RuntimeMissingError,
     )
-    from .evaluation import Evaluation, classify, evaluate
+    from .evaluation import Evaluation, evaluate
     from .inspection import Inspection, inspect
     from .report import ConversionReport
     from .runtime import Interpreter, library_path, load_delegate
@@ -34,6 +35,7 @@ _MODULES = {
     "api": ("ConversionResult", "convert"),
     "benchmarking": ("BenchmarkResult", "benchmark"),
     "calibration.preprocessing": ("Preprocessing",),
+    "classification": ("classify",),
     "comparison": ("Comparison", "compare"),
     "config": ("Config", "LayerConfig", "LearningConfig"),
     "errors": (
@@ -45,7 +47,7 @@ _MODULES = {
         "QcnnError",
         "RuntimeMissingError",
     ),
-    "evaluation": ("Evaluation", "classify", "evaluate"),
+    "evaluation": ("Evaluation", "evaluate"),
     "inspection": ("Inspection", "inspect"),
     "report": ("ConversionReport",),
     "runtime": ("Interpreter", "library_path", "load_delegate"),

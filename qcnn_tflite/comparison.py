@@ -196,7 +196,7 @@ def compare(
         If the images do not fit.
     """
     reference, quantized = read_model(float_model), read_model(q_model)
-    pairs = _pairs(reference, quantized) if layers else []
+    pairs = layer_pairs(reference, quantized) if layers else []
     count = threads or cpu_count()
     first = _Tapped(reference, [f.output for f, _ in pairs], count, kernel, lrn, "the float model")
     q_outputs = [tensor_indices(_operator(quantized, q).outputs)[0] for _, q in pairs]
@@ -300,7 +300,7 @@ def held_out_agreement(
         return None
 
 
-def _pairs(reference: Model, quantized: Model) -> list[tuple[Layer, QLayer]]:
+def layer_pairs(reference: Model, quantized: Model) -> list[tuple[Layer, QLayer]]:
     """Each quantized layer with the float layer that it replaced."""
     known = {layer.name: layer for layer in find_layers(reference) if not layer.subgraph}
     pairs = []

@@ -3,53 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import os
-import time
-from collections.abc import Iterable
+import queue
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from .calibration.images import load_labelled
+from .calibration.images import CalibrationImages, LabelledImages, load_labelled
 from .calibration.preprocessing import Preprocessing, TenCrops
+from .classification import check_crops
+from .classifier import Classifier, ModelSource
 from .errors import ConfigError, DataError, ModelError
-from .graph import Model, read_mean_image, read_metadata, read_model
+from .files import check_output, write_atomically
 from .machine import cpu_count
 from .progress import Progress
-from .runtime import Interpreter
-
-FloatArray = NDArray[np.float32]
-# A model: its file or its bytes.
-ModelSource = str | os.PathLike[str] | bytes
+from .tally import Interval, Tally, interval
 
 _BATCH = 16
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """One of the most probable classes."""
-
-    index: int
-    label: str
-    probability: float
-
-
-class Predictions(list[Prediction]):
-    """The most probable classes, the best first.
-
-    Attributes
-    ----------
-    seconds : float
-        What the network took, without reading and preparing the image.
-    """
-
-    def __init__(self, predictions: Iterable[Prediction], seconds: float) -> None:
-        super().__init__(predictions)
-        self.seconds = seconds
+# Images between two savings of the counts, and of a worker at a time.
+_PART = 8 * _BATCH
 
 
 @dataclass(frozen=True)
@@ -67,7 +47,13 @@ class Evaluation:
     output_error : float or None
         ‖output - reference output‖² / ‖reference output‖² over all images.
     standard_error : float or None
-        Of the difference of the two top-1 accuracies, from the paired images.
+        Of the difference of the two top-1 accuracies, from the paired images, in points.
+    top1_interval, top5_interval : (float, float)
+        95 % (Wilson).
+    unreadable : tuple of str
+        Images that could not be decoded and are left out.
+    partial : str or None
+        Why not all images are in it.
     """
 
     images: int
@@ -78,6 +64,10 @@ class Evaluation:
     agreement: float | None = None
     output_error: float | None = None
     standard_error: float | None = None
+    top1_interval: Interval = (0.0, 1.0)
+    top5_interval: Interval = (0.0, 1.0)
+    unreadable: tuple[str, ...] = ()
+    partial: str | None = None
 
     @property
     def top1_drop(self) -> float | None:
@@ -97,7 +87,12 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=2)
 
     def __str__(self) -> str:
-        lines = [f"{self.images:,} images: top-1 {self.top1:.2%}, top-5 {self.top5:.2%}"]
+        lines = [
+            f"{self.images:,} images: top-1 {self.top1:.2%}, top-5 {self.top5:.2%}",
+            f"95 % intervals: {_percents(self.top1_interval)}, {_percents(self.top5_interval)}",
+        ]
+        if self.partial:
+            lines.insert(0, f"PARTIAL: {self.partial}")
         if self.reference_top1 is not None and self.reference_top5 is not None:
             drops = f"top-1 {-(self.top1_drop or 0):+.2f}, top-5 {-(self.top5_drop or 0):+.2f}"
             lines += [
@@ -106,67 +101,29 @@ class Evaluation:
                 f"same first class on {self.agreement:.2%} of the images",
                 f"relative squared error of the outputs: {self.output_error:.2e}",
             ]
+        if self.unreadable:
+            lines.append(
+                f"left out, could not be decoded: {len(self.unreadable)}, such as {self.unreadable[0]}"
+            )
         return "\n".join(lines)
 
 
-def classify(
-    model: ModelSource,
-    image: str | os.PathLike[str] | Image.Image | NDArray[np.uint8],
-    *,
-    top: int = 5,
-    preprocessing: Preprocessing | None = None,
-    labels: list[str] | None = None,
-    threads: int | None = None,
-    kernel: str = "auto",
-    lrn: bool = True,
-    crops: int = 1,
-) -> Predictions:
-    """The most probable classes of one image.
+def _percents(interval: Interval) -> str:
+    return f"{100 * interval[0]:.2f} to {100 * interval[1]:.2f} %"
 
-    Parameters
+
+class EvaluationInterrupted(KeyboardInterrupt):
+    """Ctrl-C in the middle of an evaluation.
+
+    Attributes
     ----------
-    model : path or bytes
-        A ``.tflite`` whose only output holds one value per class.
-    image : path, PIL.Image.Image or ndarray of shape (H, W, 3), uint8
-        Any format that Pillow opens; turned as its EXIF orientation says, transparency over white.
-    top : int
-    preprocessing : Preprocessing, optional
-        The model's metadata tells it unless given.
-    labels : list of str, optional
-        As `preprocessing`; else the class numbers.
-    threads : int, optional
-        Default: all processors.
-    kernel, lrn
-        As for `Interpreter`.
-    crops : {1, 10}
-        Patches of the image whose probabilities are averaged: the middle, or that, the corners, and
-        all of them mirrored.
-
-    Returns
-    -------
-    Predictions
-        A list, the most probable class first, and the time that the network took.
-
-    Raises
-    ------
-    ModelError, DataError, ConfigError
+    evaluation : Evaluation or None
+        Of the images until then; None if there were none.
     """
-    _check_crops(crops)
-    classifier = _Classifier(model, preprocessing, threads, kernel, lrn)
-    prepare = classifier.preprocessing
-    patches = prepare(image)[None] if crops == 1 else prepare.ten_crops(image)
-    began = time.perf_counter()
-    scores = classifier.run(patches)
-    seconds = time.perf_counter() - began
-    probabilities = classifier.probabilities(scores).mean(axis=0)
-    metadata = classifier.metadata.get("output") or {}
-    names = labels or metadata.get("labels") or []
-    best = np.argsort(-probabilities, kind="stable")[: max(1, top)]
-    found = (
-        Prediction(int(i), names[i] if i < len(names) else f"class {i}", float(probabilities[i]))
-        for i in best
-    )
-    return Predictions(found, seconds)
+
+    def __init__(self, evaluation: Evaluation | None) -> None:
+        super().__init__()
+        self.evaluation = evaluation
 
 
 def evaluate(
@@ -181,16 +138,23 @@ def evaluate(
     kernel: str = "auto",
     lrn: bool = True,
     crops: int = 1,
+    jobs: int = 1,
+    resume: str | os.PathLike[str] | None = None,
+    skip_unreadable: bool = False,
     progress: bool | None = None,
 ) -> Evaluation:
     """Top-1 and top-5 accuracy of a model, and of a reference on the same images.
+
+    Images stream by; memory does not grow with their number.
 
     Parameters
     ----------
     model : path or bytes
         A ``.tflite`` whose only output holds one value per class.
     data : path or LabelledImages
-        Labelled images, see `qcnn_tflite.calibration.images.load_labelled`.
+        Labelled images, see `qcnn_tflite.calibration.images.load_labelled`. Subfolders that are all
+        named like classes of the model, by the whole name or the first word (a synset), are those
+        classes; else they are numbered in the order of their names.
     reference : path or bytes, optional
         Usually the float model.
     preprocessing : Preprocessing, optional
@@ -200,212 +164,258 @@ def evaluate(
     limit : int, optional
         The first `limit` images only.
     threads : int, optional
-        Default: all processors.
+        Default: all processors. Shared by the workers.
     kernel, lrn
         As for `Interpreter`.
     crops : {1, 10}
         Patches of every image whose probabilities are averaged, as for `classify`.
+    jobs : int
+        Workers, each with its own interpreters, at work on different images. The result does not
+        depend on them.
+    resume : path, optional
+        A file in which the counts are kept on the way; an evaluation that finds one there goes on
+        from it. Removed at the end.
+    skip_unreadable : bool
+        Leave out images that cannot be decoded, and name them in the result. Default: stop there.
     progress : bool, optional
         Show a progress bar on stderr; default: if that is a terminal.
 
     Raises
     ------
     ModelError, DataError, ConfigError
+    EvaluationInterrupted
+        On Ctrl-C, with the counts until then.
     """
-    _check_crops(crops)
-    first = _Classifier(model, preprocessing, threads, kernel, lrn)
-    second = (
-        None
-        if reference is None
-        else _Classifier(reference, first.preprocessing, threads, kernel, lrn)
-    )
-    if second is not None and second.classes != first.classes:
+    check_crops(crops)
+    if jobs < 1:
+        raise ConfigError(f"jobs must be at least 1, got {jobs}")
+    each = max(1, (threads or cpu_count()) // jobs)
+
+    def open_models() -> list[Classifier]:
+        first = Classifier(model, preprocessing, each, kernel, lrn)
+        if reference is None:
+            return [first]
+        return [first, Classifier(reference, first.preprocessing, each, kernel, lrn)]
+
+    models = open_models()
+    first = models[0]
+    if models[-1].classes != first.classes:
         raise ModelError(
-            f"the model has {first.classes} outputs and the reference {second.classes}; "
+            f"the model has {first.classes} outputs and the reference {models[-1].classes}; "
             "compare a model with the one that it was made from"
         )
-    shape, prepare = first.input_shape, first.preprocessing
+    images = _labelled(data, first, crops, limit, label_offset)
+    _check_labels(images.labels + label_offset, first.classes)
+    options = [label_offset, crops, kernel, lrn, repr(first.preprocessing)]
+    kept = None if resume is None else _Kept(Path(resume), model, reference, images, options)
+    total, done = (Tally(), 0) if kept is None else kept.load()
+    parts = [range(i, min(i + _PART, len(images))) for i in range(0, len(images), _PART)]
+    free: queue.SimpleQueue[list[Classifier]] = queue.SimpleQueue()
+    free.put(models)
+    for _ in range(jobs - 1):
+        free.put(open_models())
+
+    def work(part: range) -> Tally:
+        mine = free.get()
+        try:
+            return _part_tally(mine, images, part, crops, label_offset, skip_unreadable)
+        finally:
+            free.put(mine)
+
+    try:
+        with ThreadPoolExecutor(jobs) as pool, Progress(len(images), "images", progress) as bar:
+            bar.advance(sum(map(len, parts[:done])))
+            # A few parts ahead, so that memory does not grow with the number of images.
+            ahead: deque[Future[Tally]] = deque()
+            for number in range(done, len(parts) + 2 * jobs):
+                if number < len(parts):
+                    ahead.append(pool.submit(work, parts[number]))
+                if len(ahead) == 2 * jobs or (number >= len(parts) and ahead):
+                    try:
+                        found = ahead.popleft().result()
+                    except BaseException:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise
+                    total.merge(found)
+                    bar.advance(found.images + len(found.unreadable))
+                    done += 1
+                    if kept is not None:
+                        kept.save(total, done)
+    except KeyboardInterrupt:
+        sentence = f"interrupted after {total.images:,} of {len(images):,} images"
+        if kept is not None:
+            sentence += f"; the same command goes on from {kept.path}"
+        partial = _evaluation(total, len(models) > 1, sentence) if total.images else None
+        raise EvaluationInterrupted(partial) from None
+    if not total.images:
+        raise DataError("there are no labelled images; expected at least one")
+    if kept is not None:
+        kept.remove()
+    return _evaluation(total, len(models) > 1)
+
+
+def _part_tally(
+    models: list[Classifier],
+    images: LabelledImages,
+    part: range,
+    crops: int,
+    label_offset: int,
+    skip_unreadable: bool,
+) -> Tally:
+    tally = Tally()
+
+    def add(indices: Sequence[int]) -> None:
+        for batch, given in images.batches(_BATCH, indices):
+            outputs = [model.averaged(batch, crops) for model in models]
+            tally.add(outputs[0], outputs[1] if len(outputs) > 1 else None, given + label_offset)
+
+    if not skip_unreadable:
+        add(part)
+        return tally
+    for start in range(part.start, part.stop, _BATCH):
+        indices = range(start, min(start + _BATCH, part.stop))
+        add(readable(images.images, indices, tally.unreadable))
+    return tally
+
+
+def readable(
+    images: CalibrationImages, indices: Sequence[int], unreadable: list[str]
+) -> Sequence[int]:
+    """The indices of images that can be decoded; the names of the others go to `unreadable`."""
+    try:
+        for _ in images.batches(len(indices), indices):
+            pass
+    except DataError:
+        pass
+    else:
+        return indices
+    found = []
+    for index in indices:
+        try:
+            next(images.batches(1, [index]))
+        except DataError:
+            unreadable.append(images.name(index))
+        else:
+            found.append(index)
+    return found
+
+
+def _labelled(
+    data: Any, model: Classifier, crops: int, limit: int | None, label_offset: int
+) -> LabelledImages:
+    shape, prepare = model.input_shape, model.preprocessing
     if crops == 10:
         prepare = TenCrops(prepare)
         shape = (shape[0], *prepare.output_shape)
+    labels = None if label_offset else _class_names(data, model)
     try:
-        images = load_labelled(data, prepare, shape, limit=limit)
+        return load_labelled(data, prepare, shape, limit=limit, labels=labels)
     except DataError as error:
         if crops == 1:
             raise
         raise DataError(
             f"{error}; ten crops are cut out of image files or uint8 pixels, prepared inputs have one"
         ) from error
-    tally = _Tally(second is not None)
-    with Progress(len(images), "images", progress) as bar:
-        for batch, given in images.batches(_BATCH):
-            labels = given + label_offset
-            if labels.size and not 0 <= labels.min() <= labels.max() < first.classes:
-                raise DataError(
-                    f"the labels reach from {labels.min()} to {labels.max()} but the model has classes "
-                    f"0 to {first.classes - 1}; check the labels, or shift them with label_offset "
-                    "(--label-offset)"
-                )
-            tally.add(
-                labels,
-                first.averaged(batch, crops),
-                None if second is None else second.averaged(batch, crops),
-            )
-            bar.advance(len(labels))
-    return tally.evaluation()
 
 
-def _check_crops(crops: int) -> None:
-    if crops not in (1, 10):
-        raise ConfigError(f"crops: expected 1 or 10, got {crops!r}")
+def _class_names(data: Any, model: Classifier) -> list[str] | None:
+    """The model's class names, if all subfolders of the data are named like some of them."""
+    names = (model.metadata.get("output") or {}).get("labels")
+    if not names or not isinstance(data, (str, os.PathLike)) or not Path(data).is_dir():
+        return None
+    known = {key for name in names for key in (name, name.split(" ")[0])}
+    folders = [p.name for p in Path(data).iterdir() if p.is_dir() and p.name[0] != "."]
+    return list(names) if folders and known.issuperset(folders) else None
 
 
-class _Tally:
-    """Sums over batches."""
-
-    def __init__(self, paired: bool) -> None:
-        self.images = 0
-        self._paired = paired
-        self._hits = np.zeros((2, 2))  # model or reference, top-1 or top-5
-        self._agreed = 0
-        self._difference = 0.0
-        self._energy = 0.0
-        self._changed = 0  # images on which exactly one of the two is right
-
-    def add(
-        self, labels: NDArray[np.int64], outputs: FloatArray, reference: FloatArray | None
-    ) -> None:
-        self.images += len(labels)
-        top = _top5(outputs)
-        self._count(0, top, labels)
-        if reference is None:
-            return
-        reference_top = _top5(reference)
-        self._count(1, reference_top, labels)
-        self._agreed += int((top[:, 0] == reference_top[:, 0]).sum())
-        right, reference_right = top[:, 0] == labels, reference_top[:, 0] == labels
-        self._changed += int((right != reference_right).sum())
-        self._difference += float(np.square(outputs - reference, dtype=np.float64).sum())
-        self._energy += float(np.square(reference, dtype=np.float64).sum())
-
-    def _count(self, row: int, top: NDArray[np.int64], labels: NDArray[np.int64]) -> None:
-        hits = top == labels[:, None]
-        self._hits[row] += hits[:, 0].sum(), hits.any(axis=1).sum()
-
-    def evaluation(self) -> Evaluation:
-        if not self.images:
-            raise DataError("there are no labelled images; expected at least one")
-        rates = self._hits / self.images
-        if not self._paired:
-            return Evaluation(self.images, float(rates[0, 0]), float(rates[0, 1]))
-        drop = float(rates[1, 0] - rates[0, 0])
-        variance = self._changed / self.images - drop**2
-        return Evaluation(
-            images=self.images,
-            top1=float(rates[0, 0]),
-            top5=float(rates[0, 1]),
-            reference_top1=float(rates[1, 0]),
-            reference_top5=float(rates[1, 1]),
-            agreement=self._agreed / self.images,
-            output_error=self._difference / self._energy if self._energy else 0.0,
-            standard_error=100 * float(np.sqrt(max(variance, 0.0) / self.images)),
+def _check_labels(labels: NDArray[np.int64], classes: int) -> None:
+    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+        raise DataError(
+            f"the labels reach from {labels.min()} to {labels.max()} but the model has classes "
+            f"0 to {classes - 1}; check the labels, or shift them with label_offset "
+            "(--label-offset)"
         )
 
 
-class _Classifier:
-    """A model with one image input and one output of class scores, run in batches."""
+class _Kept:
+    """Counts in a file, so that an evaluation can be gone on with.
+
+    Parameters
+    ----------
+    path : Path
+    model, reference, images, options
+        What the counts are of: the file says so, in a hash, and serves nothing else.
+    """
 
     def __init__(
         self,
-        source: ModelSource,
-        preprocessing: Preprocessing | None,
-        threads: int | None,
-        kernel: str,
-        lrn: bool,
+        path: Path,
+        model: ModelSource,
+        reference: ModelSource | None,
+        images: LabelledImages,
+        options: list[Any],
     ) -> None:
-        model = read_model(source)
-        self.metadata: dict[str, Any] = read_metadata(model) or {}
-        self.preprocessing = preprocessing or self._declared(model)
-        options: dict[str, Any] = (
-            {"model_content": source}
-            if isinstance(source, bytes)
-            else {"model_path": os.fspath(source)}
-        )
-        self._interpreter = Interpreter(
-            **options, num_threads=threads or cpu_count(), kernel=kernel, lrn=lrn
-        )
-        self._interpreter.allocate_tensors()
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
-        self.input_shape = tuple(int(n) for n in inputs[0]["shape"]) if inputs else ()
-        if len(inputs) != 1 or len(outputs) != 1 or len(self.input_shape) != 4:
-            raise ModelError(
-                f"expected a classifier with one image input and one output, got {len(inputs)} inputs "
-                f"and {len(outputs)} outputs; run other models with qcnn_tflite.Interpreter"
-            )
-        self.classes = int(outputs[0]["shape"][-1])
-        self._input, self._output = inputs[0]["index"], outputs[0]["index"]
-        self._batch = self.input_shape[0]
+        self.path = check_output(path, overwrite=True)
+        digest = hashlib.sha256(json.dumps([*options, _PART, len(images)]).encode())
+        digest.update(images.labels.tobytes())
+        for index in range(len(images)):
+            digest.update(images.images.name(index).encode() + b"\0")
+        for source in (model, reference):
+            if source is not None:
+                digest.update(source if isinstance(source, bytes) else Path(source).read_bytes())
+        self._of = digest.hexdigest()
 
-    def _declared(self, model: Model) -> Preprocessing:
-        if "input" not in self.metadata:
-            raise ModelError(
-                "the model does not say how images are prepared for it (no qcnn_tflite metadata); "
-                "give a preprocessing (--preprocessing)"
-            )
-        return Preprocessing.from_metadata(self.metadata, read_mean_image(model))
+    def load(self) -> tuple[Tally, int]:
+        """The counts, and of how many parts they are.
 
-    def run(self, batch: FloatArray) -> FloatArray:
-        """Outputs of shape (n, classes) for images of shape (n, H, W, C)."""
-        if len(batch) != self._batch:
-            try:
-                self._resize(len(batch))
-            except (RuntimeError, ValueError):  # e.g. a RESHAPE to a fixed batch
-                self._resize(1)
-        pieces = [self._run(batch[i : i + self._batch]) for i in range(0, len(batch), self._batch)]
-        return np.concatenate(pieces)
+        Raises
+        ------
+        ConfigError
+            If the file is of another evaluation, or none.
+        """
+        if not self.path.exists():
+            return Tally(), 0
+        try:
+            state = json.loads(self.path.read_text(encoding="utf-8"))
+            if state["of"] != self._of:
+                raise ValueError("another model, other images or other settings")
+            return Tally.from_state(state["tally"]), int(state["parts"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ConfigError(
+                f"{self.path} does not hold the counts of this evaluation ({error}); give another name, "
+                "or remove it"
+            ) from error
 
-    def averaged(self, batch: FloatArray, crops: int) -> FloatArray:
-        """Outputs for images; of ten patches one below another, their probabilities' average."""
-        if crops == 1:
-            return self.run(batch)
-        patches = batch.reshape(len(batch) * crops, -1, *batch.shape[2:])
-        probabilities = self.probabilities(self.run(patches))
-        return probabilities.reshape(len(batch), crops, -1).mean(axis=1)
+    def save(self, tally: Tally, parts: int) -> None:
+        state = {"of": self._of, "parts": parts, "tally": tally.state()}
+        write_atomically(self.path, json.dumps(state).encode(), overwrite=True)
 
-    def probabilities(self, outputs: FloatArray) -> FloatArray:
-        """Outputs of shape (n, classes), after a softmax unless the model applies one."""
-        applied = (self.metadata.get("output") or {}).get("softmax_applied")
-        if applied is None:
-            applied = all(_is_distribution(scores) for scores in outputs)
-        return outputs if applied else np.stack([_softmax(scores) for scores in outputs])
-
-    def _resize(self, count: int) -> None:
-        self._interpreter.resize_tensor_input(self._input, [count, *self.input_shape[1:]])
-        self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(
-            self._input, np.zeros((count, *self.input_shape[1:]), np.float32)
-        )
-        self._interpreter.invoke()
-        if self._interpreter.get_tensor(self._output).size != count * self.classes:
-            raise ValueError("the output does not follow the batch")
-        self._batch = count
-
-    def _run(self, batch: FloatArray) -> FloatArray:
-        self._interpreter.set_tensor(self._input, np.ascontiguousarray(batch, np.float32))
-        self._interpreter.invoke()
-        output: FloatArray = self._interpreter.get_tensor(self._output)
-        return output.reshape(len(batch), self.classes)
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
 
 
-def _top5(outputs: FloatArray) -> NDArray[np.int64]:
-    return np.argsort(-outputs, axis=1, kind="stable")[:, :5]
-
-
-def _is_distribution(scores: FloatArray) -> bool:
-    return bool(scores.min() >= 0 and abs(float(scores.sum()) - 1) < 1e-3)
-
-
-def _softmax(scores: FloatArray) -> FloatArray:
-    powers: FloatArray = np.exp(scores - scores.max())
-    return powers / powers.sum()
+def _evaluation(tally: Tally, paired: bool, partial: str | None = None) -> Evaluation:
+    n = tally.images
+    rates = [hits / n for hits in tally.hits]
+    more: dict[str, Any] = {}
+    if paired:
+        floats = [hits / n for hits in tally.reference_hits]
+        drop = floats[0] - rates[0]
+        variance = tally.changed / n - drop**2
+        more = {
+            "reference_top1": floats[0],
+            "reference_top5": floats[1],
+            "agreement": tally.agreed / n,
+            "output_error": tally.difference / tally.energy if tally.energy else 0.0,
+            "standard_error": 100 * float(np.sqrt(max(variance, 0.0) / n)),
+        }
+    return Evaluation(
+        images=n,
+        top1=rates[0],
+        top5=rates[1],
+        top1_interval=interval(tally.hits[0], n),
+        top5_interval=interval(tally.hits[1], n),
+        unreadable=tuple(tally.unreadable),
+        partial=partial,
+        **more,
+    )

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .errors import QcnnError
 from .runtime.library import memory_usage
+from .runtime.tensors import as_input
 
 # Runs alternate in blocks; each begins with an untimed run, so that no model pays for the caches
 # that another one emptied.
@@ -69,25 +71,13 @@ class TFLiteContender:
             values = image
             if values is None:
                 values = random.standard_normal(detail["shape"], np.float32)
-            self.interpreter.set_tensor(detail["index"], _as_input(values, detail))
+            values = np.broadcast_to(values, detail["shape"])
+            self.interpreter.set_tensor(detail["index"], as_input(values, detail))
 
     def run(self) -> float:
         start = time.perf_counter()
         self.interpreter.invoke()
         return time.perf_counter() - start
-
-
-def _as_input(values: NDArray[np.float32], detail: dict[str, Any]) -> NDArray[Any]:
-    """`values` in an input's type and shape."""
-    dtype = np.dtype(detail["dtype"])
-    values = np.broadcast_to(values, detail["shape"])
-    if dtype.kind == "f":
-        return values.astype(dtype)
-    scale, zero = detail.get("quantization", (0.0, 0))
-    if dtype.kind not in "iu" or not scale:
-        return np.ones(detail["shape"], dtype)
-    limits = np.iinfo(dtype)
-    return np.clip(np.rint(values / scale) + zero, limits.min, limits.max).astype(dtype)
 
 
 def interleave(
@@ -96,6 +86,8 @@ def interleave(
     *,
     warmup: int = 5,
     advance: Callable[[int], None] | None = None,
+    samples: list[list[float]] | None = None,
+    failed: Callable[[int, QcnnError], None] | None = None,
 ) -> list[list[float]]:
     """Time contenders in turn, a block of each, beginning with another one every round.
 
@@ -108,25 +100,44 @@ def interleave(
         Untimed runs of each before; at least one is made.
     advance : callable, optional
         Called with the number of runs of each that were added.
+    samples : list of list of float, optional
+        An empty list, to which a list for each contender is added and filled: whoever interrupts
+        has what was measured until then.
+    failed : callable, optional
+        Told which contender failed and how; the others go on without it. Default: the error is raised.
 
     Returns
     -------
     list of list of float
         Milliseconds of every run, contender by contender, in the order of `contenders`.
     """
-    for contender in contenders:
-        for _ in range(max(warmup, 1)):
-            contender.run()
-    samples: list[list[float]] = [[] for _ in contenders]
+    found: list[list[float]] = [] if samples is None else samples
+    found += [[] for _ in contenders]
+    alive = list(range(len(contenders)))
+
+    def attempt(turn: int, count: int, into: list[float]) -> None:
+        try:
+            for _ in range(count):
+                into.append(1e3 * contenders[turn].run())
+        except QcnnError as error:
+            if failed is None:
+                raise
+            alive.remove(turn)
+            failed(turn, error)
+
+    for turn in list(alive):
+        attempt(turn, max(warmup, 1), [])
     done = first = 0
-    while done < runs:
+    while done < runs and alive:
         block = min(BLOCK, runs - done)
-        for i in range(len(contenders)):
-            turn = (first + i) % len(contenders)
-            contenders[turn].run()
-            samples[turn] += [1e3 * contenders[turn].run() for _ in range(block)]
+        for turn in [
+            turn for i in range(len(contenders)) if (turn := (first + i) % len(contenders)) in alive
+        ]:
+            attempt(turn, 1, [])
+            if turn in alive:
+                attempt(turn, block, found[turn])
         done += block
         first += 1
         if advance is not None:
             advance(block)
-    return samples
+    return found

@@ -38,17 +38,23 @@ def cpu_features() -> list[str]:
         text = _sysctl("machdep.cpu.leaf7_features").lower()
         if platform.machine() == "arm64":
             text = "asimd asimddp"  # every Apple processor that runs macOS on ARM
-    wanted = set().union(*_INSTRUCTION_SETS.values()) | {"avx512_vbmi", "avx_vnni", "i8mm", "sve"}
-    return sorted(wanted & set(text.split()))
+    return sorted(_known_features() & set(text.split()))
 
 
 def instruction_set() -> str:
     """The widest known instruction set of the processor, e.g. ``"AVX-512 VNNI"``."""
-    have = set(cpu_features())
+    return _widest(set(cpu_features())) or platform.machine() or "unknown"
+
+
+def _known_features() -> set[str]:
+    return set().union(*_INSTRUCTION_SETS.values()) | {"avx512_vbmi", "avx_vnni", "i8mm", "sve"}
+
+
+def _widest(features: set[str]) -> str | None:
     for name, needed in _INSTRUCTION_SETS.items():
-        if needed <= have:
+        if needed <= features:
             return name
-    return platform.machine() or "unknown"
+    return None
 
 
 def cpu_count() -> int:
@@ -80,13 +86,42 @@ def describe() -> dict[str, object]:
     }
 
 
+def describe_other(cpuinfo: str, cpus: int, system: str) -> dict[str, object]:
+    """The same of another machine.
+
+    Parameters
+    ----------
+    cpuinfo : str
+        Its ``/proc/cpuinfo``.
+    cpus : int
+    system : str
+        What its ``uname -srm`` prints.
+    """
+    values = _parsed(cpuinfo)
+    features = sorted(
+        _known_features() & set((values.get("flags") or values.get("Features") or "").split())
+    )
+    architecture = system.split()[-1] if system else "unknown"
+    names = (values.get(key) for key in ("model name", "Hardware", "Model"))
+    return {
+        "cpu": next((name for name in names if name), architecture),
+        "cpus": max(1, cpus),
+        "instruction_set": _widest(set(features)) or architecture,
+        "features": features,
+        "system": system,
+    }
+
+
 def _cpuinfo() -> dict[str, str]:
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        return _parsed(Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
     except OSError:
         return {}
+
+
+def _parsed(cpuinfo: str) -> dict[str, str]:
     found: dict[str, str] = {}
-    for line in lines:
+    for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     return found

@@ -17,9 +17,21 @@ from .sizes import zipped_size
 FORMAT = 1
 
 
-def document(results: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """A document of some results."""
-    return {"format": FORMAT, "results": [dict(result) for result in results]}
+def document(
+    results: Iterable[Mapping[str, Any]], left_out: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Any]:
+    """A document of some results.
+
+    Parameters
+    ----------
+    results : iterable of dict
+    left_out : sequence of dict
+        What was asked for and not measured: ``model``, ``variant`` and ``reason``.
+    """
+    found: dict[str, Any] = {"format": FORMAT, "results": [dict(result) for result in results]}
+    if left_out:
+        found["left_out"] = [dict(entry) for entry in left_out]
+    return found
 
 
 def now() -> str:

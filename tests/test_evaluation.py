@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from qcnn_tflite import evaluation
 from qcnn_tflite.calibration.preprocessing import Preprocessing
-from qcnn_tflite.errors import DataError, ModelError
-from qcnn_tflite.evaluation import classify, evaluate
+from qcnn_tflite.classification import classify
+from qcnn_tflite.errors import ConfigError, DataError, ModelError
+from qcnn_tflite.evaluation import EvaluationInterrupted, evaluate
+from qcnn_tflite.tally import interval
 
 SIDE = 6
 COLOURS = [(250, 10, 20), (20, 240, 10), (10, 30, 230)]
@@ -127,3 +130,100 @@ def test_a_fixed_batch_is_respected(data, preprocessing):
     )
     result = evaluate(converter.convert(), data, preprocessing=preprocessing)
     assert (result.images, result.top1) == (20, 0.9)
+
+
+def test_intervals(brightest, data, preprocessing):
+    # Wilson (1927): centre (p + z²/2n) / (1 + z²/n), half-width z √(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    z, p, n = 1.959964, 0.9, 20
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    result = evaluate(brightest, data, preprocessing=preprocessing)
+    assert result.top1_interval == pytest.approx((centre - half, centre + half), abs=1e-6)
+    assert interval(20, 20)[1] == 1
+    assert "69.90 to 97.21 %" in str(result)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    monkeypatch.setattr(evaluation, "_BATCH", 2)
+    monkeypatch.setattr(evaluation, "_PART", 4)
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_workers_change_nothing(
+    brightest, red_and_green_swapped, data, preprocessing, small_parts, jobs
+):
+    arguments = (red_and_green_swapped, data, brightest)
+    alone = evaluate(*arguments, preprocessing=preprocessing)
+    assert evaluate(*arguments, preprocessing=preprocessing, jobs=jobs) == alone
+    with pytest.raises(ConfigError, match="jobs must be at least 1"):
+        evaluate(*arguments, preprocessing=preprocessing, jobs=0)
+
+
+def test_an_interrupted_evaluation_is_gone_on_with(
+    brightest, red_and_green_swapped, data, preprocessing, small_parts, monkeypatch, tmp_path
+):
+    arguments = (red_and_green_swapped, data, brightest)
+    whole = evaluate(*arguments, preprocessing=preprocessing)
+    kept = tmp_path / "counts.json"
+    real, asked = evaluation._part_tally, []
+
+    def interrupted(models, images, part, *rest):
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        asked.append(part.start)
+        return real(models, images, part, *rest)
+
+    monkeypatch.setattr(evaluation, "_part_tally", interrupted)
+    with pytest.raises(EvaluationInterrupted) as stop:
+        evaluate(*arguments, preprocessing=preprocessing, resume=kept)
+    assert stop.value.evaluation.images == 12
+    assert "interrupted after 12 of 20 images" in str(stop.value.evaluation)
+    asked = []
+    monkeypatch.setattr(
+        evaluation,
+        "_part_tally",
+        lambda m, i, part, *r: (asked.append(part.start), real(m, i, part, *r))[1],
+    )
+    with pytest.raises(ConfigError, match="another model, other images or other settings"):
+        evaluate(*arguments, preprocessing=preprocessing, resume=kept, limit=19)
+    asked.clear()
+    assert evaluate(*arguments, preprocessing=preprocessing, resume=kept) == whole
+    assert asked == [12, 16]
+    assert not kept.exists()
+    kept.write_text("{}", encoding="utf-8")
+    with pytest.raises(ConfigError, match="does not hold the counts"):
+        evaluate(*arguments, preprocessing=preprocessing, resume=kept)
+
+
+def test_images_that_do_not_decode(brightest, data, preprocessing, small_parts, tmp_path):
+    for file in data.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "05.png").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"05\.png"):
+        evaluate(brightest, tmp_path, preprocessing=preprocessing)
+    result = evaluate(brightest, tmp_path, preprocessing=preprocessing, skip_unreadable=True)
+    assert (result.images, result.top1) == (19, 17 / 19)
+    assert [Path(name).name for name in result.unreadable] == ["05.png"]
+    assert "could not be decoded: 1, such as" in str(result)
+
+
+def test_folders_named_like_classes(brightest, data, preprocessing, tmp_path):
+    """ILSVRC's layout: a folder per synset. Not all classes are there, and numbering would be wrong."""
+    from qcnn_tflite.graph import read_model
+    from qcnn_tflite.graph.edit import editable_copy
+    from qcnn_tflite.graph.metadata import write_metadata
+
+    names = ["n02 blue things", "n01 red things", "n03 green things"]
+    # Class 0 answers to blue, 1 to red, 2 to green: column c of the matrix sums the channels.
+    model = editable_copy(read_model(_network(np.eye(3)[[1, 2, 0]])))
+    metadata = {"input": preprocessing.to_metadata(), "output": {"labels": names}}
+    write_metadata(model, metadata, None)
+    described = model.to_bytes()
+    for colour, synset in ((0, "n01"), (1, "n03")):
+        (tmp_path / synset).mkdir()
+        Image.new("RGB", (9, 7), COLOURS[colour]).save(tmp_path / synset / "a.JPEG")
+    assert evaluate(described, tmp_path).top1 == 1
+    (tmp_path / "unknown").mkdir()
+    Image.new("RGB", (9, 7), COLOURS[0]).save(tmp_path / "unknown" / "a.JPEG")
+    assert evaluate(described, tmp_path).top1 == 0  # numbered in the order of their names

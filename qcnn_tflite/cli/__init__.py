@@ -25,6 +25,7 @@ from . import (
     inspect,
     models,
     quickstart,
+    report,
 )
 
 _COMMANDS = (
@@ -33,6 +34,7 @@ _COMMANDS = (
     evaluate,
     compare,
     benchmark,
+    report,
     inspect,
     models,
     import_,
@@ -52,6 +54,7 @@ _EXAMPLES = """\
   qcnn-tflite convert alexnet --weights random           a named network
   qcnn-tflite evaluate net-q.tflite val/ --reference net.tflite
   qcnn-tflite benchmark net-q.tflite --reference net.tflite
+  qcnn-tflite report results.json -o report.html         charts and tables of a benchmark
   qcnn-tflite classify net-q.tflite cat.jpg
 """
 _EXIT_CODES = """\

@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_preprocessing(parser)
     parser.add_argument("--float-output", metavar="FILE", help="also write the float .tflite twin")
     parser.add_argument(
-        "--report", metavar="FILE", help="also write the report as JSON, for later comparison"
+        "--report",
+        metavar="FILE",
+        help="also write the report: a page if it ends in .html, else JSON",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="equal seeds give equal files; default: 0"
@@ -123,7 +125,12 @@ def run(args: argparse.Namespace) -> int:
     if args.report is not None:
         from ..files import write_atomically
 
-        write_atomically(args.report, result.report.to_json().encode(), overwrite=args.force)
+        text = result.report.to_json()
+        if Path(args.report).suffix.lower() in (".html", ".htm"):
+            from ..measurement.page import conversion_page
+
+            text = conversion_page(result.report.to_dict())
+        write_atomically(args.report, text.encode(), overwrite=args.force)
     if args.json:
         print(json.dumps({"output": str(output), **result.report.to_dict()}, indent=2))
     else:

@@ -1,10 +1,12 @@
 """Loads a model, runs it ten times on one thread, and prints this process's peak memory in bytes.
 
-    python -I benchmarks/peak_rss.py MODEL RUNS THREADS [LIBRARY [OPTION=VALUE...]]
+    python -I qcnn_tflite/measurement/peak_rss.py MODEL RUNS THREADS [LIBRARY [OPTION=VALUE...]]
 
 It imports numpy and the interpreter only, not the package: what an application would. LIBRARY is the
 native library of the custom ops.
 """
+
+from __future__ import annotations
 
 import sys
 
@@ -12,7 +14,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, load_delegate
 
 
-def main(model, runs, threads, library=None, *options):
+def main(model: str, runs: str, threads: str, library: str | None = None, *options: str) -> None:
     delegates = []
     if library is not None:
         delegates.append(load_delegate(library, dict(pair.split("=", 1) for pair in options)))

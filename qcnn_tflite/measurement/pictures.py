@@ -1,0 +1,335 @@
+"""Charts of results: drawn once by matplotlib, for files and for the report page alike."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import OutputError
+from ..files import write_atomically
+from .table import label, runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Role of a colour to its value in a file; the page puts its own, light or dark, in their place.
+COLOURS = {
+    "background": "#ffffff",
+    "ink": "#1f2933",
+    "faint": "#5b6774",
+    "line": "#d5dbe1",
+    "float": "#8a97a5",
+    "int8": "#b45309",
+    "other": "#6d5bb5",
+    "q": "#0b7a75",
+}
+_WIDE, _NARROW = 7.0, 3.7  # inches; text keeps its size
+_POINTS = 9
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One picture.
+
+    Parameters
+    ----------
+    name : str
+        For its file.
+    title : str
+        What it shows, a sentence for those who do not see it, too.
+    draw : callable
+        Draws on axes.
+    rows : int
+        Entries along its vertical axis, which make it taller; 0 for the usual height.
+    """
+
+    name: str
+    title: str
+    draw: Callable[[Axes], None]
+    rows: int = 0
+
+    def svg(self, *, narrow: bool = False, themed: bool = False) -> str:
+        """The picture as an ``<svg>`` element.
+
+        Parameters
+        ----------
+        narrow : bool
+            For a telephone.
+        themed : bool
+            With ``var(--ROLE)`` for colours, and nothing that two pictures in one page would share.
+        """
+        buffer = io.StringIO()
+        with _style(f"{self.name}-narrow" if narrow else self.name):
+            self._figure(narrow).savefig(buffer, format="svg", metadata={"Date": None})
+        text = buffer.getvalue()
+        text = text[text.index("<svg") :]
+        if not themed:
+            return text
+        for role, value in COLOURS.items():
+            text = text.replace(value, f"var(--{role})")
+        # Ids that nothing refers to would be there once a picture; the others are hashes.
+        used = set(re.findall(r"(?:#|url\(#)([\w.-]+)", text))
+        text = re.sub(r' id="([\w.-]+)"', lambda m: m[0] if m[1] in used else "", text)
+        text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+        return re.sub(r'(<svg[^>]*?) height="[^"]+"([^>]*?) width="[^"]+"', r"\1\2", text, count=1)
+
+    def png(self) -> bytes:
+        buffer = io.BytesIO()
+        with _style(self.name):
+            self._figure(False).savefig(buffer, format="png", dpi=160)
+        return buffer.getvalue()
+
+    def _figure(self, narrow: bool) -> Figure:
+        from matplotlib.figure import Figure
+
+        width = _NARROW if narrow else _WIDE
+        height = 0.9 + 0.34 * self.rows if self.rows else 0.62 * width + 0.4
+        figure = Figure(figsize=(width, height), layout="constrained")
+        self.draw(figure.add_subplot())
+        return figure
+
+
+def charts(results: Sequence[dict[str, Any]]) -> list[Chart]:
+    """Every chart that there is something for."""
+    found: list[Chart] = []
+    known: dict[str, int] = {}
+    for group in runs(results):
+        name = _run_name(group)
+        known[name] = known.get(name, 0) + 1
+        found += run_charts(group, name if known[name] == 1 else f"{name}-{known[name]}")
+    if any("top1" in result.get("accuracy", {}) for result in results):
+        found.insert(0, _front(results))
+    return found
+
+
+def run_charts(group: Sequence[dict[str, Any]], name: str = "") -> list[Chart]:
+    """The charts of one network in one interleaved run, their files' names beginning with `name`."""
+    model = group[0]["model"]
+    threads = group[0]["threads"]
+    where = f"{model}, {threads} thread{'s' if threads > 1 else ''}"
+    name = name or _run_name(group)
+    found = [_latency(group, name, where), _sizes(group, name, model)]
+    for result in group:
+        if result.get("layers"):
+            found += [
+                _layers(result["layers"], name, where),
+                _speedups(result["layers"], name, where),
+            ]
+    return found
+
+
+def write_pictures(results: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
+    """Write every chart as SVG and PNG.
+
+    Returns
+    -------
+    list of Path
+        The SVG files.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be made ({error.strerror}); choose another") from error
+    written = []
+    for chart in charts(results):
+        path = folder / f"{chart.name}.svg"
+        head = '<?xml version="1.0" encoding="utf-8"?>\n'
+        write_atomically(path, (head + chart.svg()).encode(), overwrite=True)
+        write_atomically(path.with_suffix(".png"), chart.png(), overwrite=True)
+        written.append(path)
+    return written
+
+
+def role(variant: str) -> str:
+    """Colour of a variant."""
+    if variant in ("q", "float", "int8"):
+        return variant
+    return "other"
+
+
+def _latency(group: Sequence[dict[str, Any]], name: str, where: str) -> Chart:
+    def draw(axes: Axes) -> None:
+        for row, result in enumerate(group):
+            times = result["summary_ms"]
+            axes.barh(row, times["median"], color=COLOURS[role(result["variant"])], height=0.6)
+            spread = [[times["median"] - times["p10"]], [times["p90"] - times["median"]]]
+            axes.errorbar(times["median"], row, xerr=spread, color=COLOURS["ink"], capsize=3, lw=1)
+            text = f"  {times['median']:.3g}"
+            axes.text(times["p90"], row, text, va="center", color=COLOURS["ink"])
+        _names(axes, [label(result) for result in group])
+        axes.set_xlim(0, 1.2 * max(result["summary_ms"]["p90"] for result in group))
+        axes.set_xlabel("ms: median, 10 % to 90 %")
+
+    title = f"Latency of one inference: {where}"
+    return Chart(f"{name}-latency", title, draw, rows=len(group))
+
+
+def _sizes(group: Sequence[dict[str, Any]], name: str, model: str) -> Chart:
+    every = {result["variant"]: result for result in group}
+
+    def draw(axes: Axes) -> None:
+        for row, (variant, result) in enumerate(every.items()):
+            size, zipped = (result["sizes"][key] / 1e6 for key in ("file", "zipped"))
+            axes.barh(row, size, color=COLOURS[role(variant)], height=0.6)
+            axes.plot([zipped] * 2, [row - 0.3, row + 0.3], color=COLOURS["ink"], lw=1.5)
+            axes.text(size, row, f"  {size:.3g}", va="center", color=COLOURS["ink"])
+        _names(axes, list(every))
+        axes.set_xlim(0, 1.2 * max(result["sizes"]["file"] for result in group) / 1e6)
+        axes.set_xlabel("MB of the file; line: zipped")
+
+    return Chart(f"{name}-size", f"Size of the file: {model}", draw, rows=len(every))
+
+
+def _front(results: Sequence[dict[str, Any]]) -> Chart:
+    points: dict[tuple[str, str], tuple[float, float, list[float]]] = {}
+    for result in results:
+        accuracy = result.get("accuracy", {})
+        if "top1" in accuracy:
+            ends = accuracy.get("top1_interval", [accuracy["top1"]] * 2)
+            size = result["sizes"]["file"] / 1e6
+            points[result["model"], result["variant"]] = (size, 100 * accuracy["top1"], ends)
+
+    def draw(axes: Axes) -> None:
+        marks = dict(
+            zip(dict.fromkeys(m for m, _ in points), "osD^vP*X" * len(points), strict=False)
+        )
+        for (model, variant), (size, top1, ends) in points.items():
+            colour = COLOURS[role(variant)]
+            spread = [[max(0.0, top1 - 100 * ends[0])], [max(0.0, 100 * ends[1] - top1)]]
+            axes.errorbar(size, top1, yerr=spread, fmt=marks[model], color=colour, capsize=3, lw=1)
+            note = variant if len(marks) == 1 else f"{model}, {variant}"
+            axes.annotate(
+                note, (size, top1), (6, 4), textcoords="offset points", color=COLOURS["ink"]
+            )
+        _logarithmic(axes, [size for size, _, _ in points.values()], "x")
+        axes.margins(x=0.25, y=0.2)
+        axes.set_xlabel("MB of the file")
+        axes.set_ylabel("top-1, %; 95 % interval")
+        _grid(axes)
+
+    return Chart("accuracy-size", "Accuracy against the size of the file", draw)
+
+
+def _layers(layers: Sequence[dict[str, Any]], name: str, where: str) -> Chart:
+    def draw(axes: Axes) -> None:
+        for row, layer in enumerate(layers):
+            axes.barh(row - 0.2, layer["float_ms"], color=COLOURS["float"], height=0.36)
+            axes.barh(row + 0.2, layer["ms"], color=COLOURS["q"], height=0.36)
+        _names(axes, [layer["name"] for layer in layers])
+        every = [layer[key] for layer in layers for key in ("float_ms", "ms")]
+        _logarithmic(axes, every, "x")
+        axes.set_xlabel("ms, each alone; grey float, green quantized")
+
+    title = f"Time of every layer, float and quantized: {where}"
+    return Chart(f"{name}-layers", title, draw, rows=max(3, len(layers)))
+
+
+def _speedups(layers: Sequence[dict[str, Any]], name: str, where: str) -> Chart:
+    theory = [layer["float_ops"] / layer["ops"] for layer in layers]
+    measured = [layer["float_ms"] / layer["ms"] for layer in layers]
+
+    def draw(axes: Axes) -> None:
+        ends = [min(*theory, *measured, 1) / 1.3, 1.3 * max(*theory, *measured, 1)]
+        axes.plot(ends, ends, color=COLOURS["line"], lw=1)
+        axes.axhline(1, color=COLOURS["line"], lw=1)
+        axes.plot(theory, measured, "o", color=COLOURS["q"])
+        for layer, x, y in zip(layers, theory, measured, strict=True):
+            short = layer["name"].rsplit("/", 1)[-1]
+            axes.annotate(short, (x, y), (4, 3), textcoords="offset points", color=COLOURS["ink"])
+        _logarithmic(axes, ends, "x")
+        _logarithmic(axes, ends, "y")
+        axes.set_xlim(*ends)
+        axes.set_ylim(*ends)
+        axes.set_xlabel("speed-up by counting operations")
+        axes.set_ylabel("measured")
+        _grid(axes)
+
+    title = f"Speed-up of every layer, theoretical beside measured: {where}"
+    return Chart(f"{name}-speedup", title, draw)
+
+
+def conversion_chart(report: dict[str, Any]) -> Chart:
+    """Bytes of every layer of a conversion, before and after."""
+    layers = [layer for layer in report["layers"] if layer["bytes_before"] > 0]
+
+    def draw(axes: Axes) -> None:
+        for row, layer in enumerate(layers):
+            quantized = layer["fate"] == "quantized"
+            axes.barh(row - 0.2, layer["bytes_before"] / 1e3, color=COLOURS["float"], height=0.36)
+            colour = COLOURS["q" if quantized else "float"]
+            axes.barh(row + 0.2, layer["bytes_after"] / 1e3, color=colour, height=0.36)
+        _names(axes, [layer["name"] for layer in layers])
+        _logarithmic(
+            axes, [layer[k] / 1e3 for layer in layers for k in ("bytes_before", "bytes_after")], "x"
+        )
+        axes.set_xlabel("kB of constants; grey float, green quantized")
+
+    title = f"Size of every layer, float and quantized: {report['model']}"
+    return Chart(f"{_file_name(report['model'])}-conversion", title, draw, rows=max(3, len(layers)))
+
+
+def _names(axes: Axes, names: Sequence[str]) -> None:
+    shown = [name if len(name) <= 24 else "…" + name[-23:] for name in names]
+    axes.set_yticks(range(len(names)), shown)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=COLOURS["line"], lw=0.6)
+
+
+def _grid(axes: Axes) -> None:
+    axes.grid(color=COLOURS["line"], lw=0.6)
+
+
+def _logarithmic(axes: Axes, values: Sequence[float], which: str) -> None:
+    """A logarithmic axis where values differ much, with plain numbers on it."""
+    if max(values) < 5 * min(values):
+        return
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    wide = max(values) > 60 * min(values)
+    axis.set_major_locator(LogLocator(10, subs=(1,) if wide else (1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _style(name: str) -> Any:
+    import matplotlib
+
+    return matplotlib.rc_context(
+        {
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": name,  # equal results give equal files
+            "font.family": "sans-serif",
+            "font.size": _POINTS,
+            "axes.edgecolor": COLOURS["line"],
+            "axes.labelcolor": COLOURS["faint"],
+            "axes.facecolor": "none",
+            "axes.axisbelow": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.facecolor": COLOURS["background"],
+            "text.color": COLOURS["ink"],
+            "xtick.color": COLOURS["faint"],
+            "ytick.color": COLOURS["ink"],
+        }
+    )
+
+
+def _run_name(group: Sequence[dict[str, Any]]) -> str:
+    return f"{_file_name(group[0]['model'])}-{group[0]['threads']}t"
+
+
+def _file_name(model: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", model).strip("-") or "model"
