@@ -62,6 +62,9 @@ struct Kernel {
   void (*lrn)(const LrnShape& shape, int64_t count, const float* input, float* output);
 };
 
+// A build has at most so many kernels.
+inline constexpr size_t kMostKernels = 6;
+
 // Every kernel in this build, the fastest first; the reference kernel is the last.
 const std::vector<const Kernel*>& kernels();
 

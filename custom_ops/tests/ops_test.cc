@@ -466,7 +466,7 @@ TEST(Registration, AddsTheOps) {
   const auto added = [&](QcnnAddBuiltinOp builtin, uint32_t flags) {
     int options = 0;
     names.clear();
-    EXPECT_EQ(qcnn_register_ops_with(add, builtin, &options, flags), QCNN_OK);
+    EXPECT_EQ(qcnn_register_ops_with(add, builtin, &options, nullptr, flags), QCNN_OK);
     return names;
   };
   const std::vector<std::string> without = {"QConv", "QFC"}, all = {"QConv", "QFC", "builtin 13"};
@@ -474,9 +474,20 @@ TEST(Registration, AddsTheOps) {
   EXPECT_EQ(added(add_builtin, QCNN_WITHOUT_LRN), without);
   EXPECT_EQ(added(nullptr, 0), without);
   int options = 0;
-  EXPECT_EQ(qcnn_register_ops_with(add, add_builtin, &options, 2), QCNN_INVALID_ARGUMENT);
-  EXPECT_EQ(qcnn_register_ops_with(nullptr, add_builtin, &options, 0), QCNN_INVALID_ARGUMENT);
-  EXPECT_EQ(qcnn_register_ops_with(add, add_builtin, nullptr, 0), QCNN_INVALID_ARGUMENT);
+  const auto refused = [&](QcnnAddCustomOp custom, void* to, const char* kernel, uint32_t flags) {
+    names.clear();
+    EXPECT_EQ(qcnn_register_ops_with(custom, add_builtin, to, kernel, flags),
+              QCNN_INVALID_ARGUMENT);
+    EXPECT_TRUE(names.empty());
+  };
+  refused(add, &options, nullptr, 2);
+  refused(nullptr, &options, nullptr, 0);
+  refused(add, nullptr, nullptr, 0);
+  refused(add, &options, "no such kernel", 0);
+  ASSERT_LE(kernels().size(), kMostKernels);
+  for (const Kernel* kernel : kernels()) {
+    if (!kernel->available()) refused(add, &options, kernel->name, 0);
+  }
 }
 
 }  // namespace

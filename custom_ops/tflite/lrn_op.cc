@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 #include <system_error>
+#include <utility>
 
 #include "tflite/ops.h"
 
@@ -143,11 +144,13 @@ TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
 
 namespace {
 
-// For a builtin op, `buffer` is its parameters.
+// For a builtin op, `buffer` is its parameters. A registration carries no data of ours, so every
+// kernel has its own.
+template <size_t kernel>
 void* init(TfLiteContext*, const char* buffer, size_t) {
   if (buffer == nullptr) return nullptr;
   return new (std::nothrow)
-      LrnOp(select_kernel("auto"), *reinterpret_cast<const TfLiteLocalResponseNormParams*>(buffer));
+      LrnOp(kernels()[kernel], *reinterpret_cast<const TfLiteLocalResponseNormParams*>(buffer));
 }
 
 void free_op(TfLiteContext*, void* buffer) { delete static_cast<LrnOp*>(buffer); }
@@ -169,21 +172,29 @@ TfLiteStatus invoke_op(TfLiteContext* context, TfLiteNode* node) {
   return static_cast<LrnOp*>(node->user_data)->invoke(context);
 }
 
+template <size_t kernel>
+TfLiteRegistration make_registration() {
+  TfLiteRegistration registration = {};
+  registration.init = init<kernel>;
+  registration.free = free_op;
+  registration.prepare = prepare_op;
+  registration.invoke = invoke_op;
+  registration.builtin_code = kTfLiteBuiltinLocalResponseNormalization;
+  registration.version = 1;
+  return registration;
+}
+
+// The C API keeps the pointer, so the structs live as long as the library.
+template <size_t... kernel>
+const TfLiteRegistration& registration_of(size_t wanted, std::index_sequence<kernel...>) {
+  static const TfLiteRegistration registrations[] = {make_registration<kernel>()...};
+  return registrations[wanted];
+}
+
 }  // namespace
 
-const TfLiteRegistration& lrn_registration() {
-  // The C API keeps the pointer, so the struct lives as long as the library.
-  static const TfLiteRegistration registration = [] {
-    TfLiteRegistration r = {};
-    r.init = init;
-    r.free = free_op;
-    r.prepare = prepare_op;
-    r.invoke = invoke_op;
-    r.builtin_code = kTfLiteBuiltinLocalResponseNormalization;
-    r.version = 1;
-    return r;
-  }();
-  return registration;
+const TfLiteRegistration& lrn_registration(size_t kernel) {
+  return registration_of(kernel, std::make_index_sequence<kMostKernels>());
 }
 
 }  // namespace qcnn

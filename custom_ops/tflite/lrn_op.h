@@ -44,8 +44,8 @@ class LrnOp {
   int64_t pixels_ = 0;
 };
 
-// Registration for hosts that take builtin ops; its kernel is the selected one.
-const TfLiteRegistration& lrn_registration();
+// Registration for hosts that take builtin ops. kernel: index in kernels().
+const TfLiteRegistration& lrn_registration(size_t kernel);
 
 }  // namespace qcnn
 

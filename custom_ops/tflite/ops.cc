@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "tflite/constants.h"
 
@@ -287,10 +288,11 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
 
 namespace {
 
-template <OpKind kind>
+// A registration carries no data of ours, so every kernel has its own.
+template <OpKind kind, size_t kernel>
 void* init(TfLiteContext*, const char* buffer, size_t length) {
   return new (std::nothrow)
-      Op(kind, select_kernel("auto"), reinterpret_cast<const uint8_t*>(buffer), length);
+      Op(kind, kernels()[kernel], reinterpret_cast<const uint8_t*>(buffer), length);
 }
 
 void free_op(TfLiteContext*, void* buffer) { delete static_cast<Op*>(buffer); }
@@ -308,10 +310,10 @@ TfLiteStatus invoke_op(TfLiteContext* context, TfLiteNode* node) {
   return static_cast<Op*>(node->user_data)->invoke(context);
 }
 
-template <OpKind kind>
+template <OpKind kind, size_t kernel>
 TfLiteRegistration make_registration() {
   TfLiteRegistration registration = {};
-  registration.init = init<kind>;
+  registration.init = init<kind, kernel>;
   registration.free = free_op;
   registration.prepare = prepare_op;
   registration.invoke = invoke_op;
@@ -321,13 +323,19 @@ TfLiteRegistration make_registration() {
   return registration;
 }
 
+// The C API keeps the pointer, so the structs live as long as the library.
+template <OpKind kind, size_t... kernel>
+const TfLiteRegistration& registration_of(size_t wanted, std::index_sequence<kernel...>) {
+  static const TfLiteRegistration registrations[] = {make_registration<kind, kernel>()...};
+  return registrations[wanted];
+}
+
 }  // namespace
 
-const TfLiteRegistration& op_registration(OpKind kind) {
-  // The C API keeps the pointer, so the structs live as long as the library.
-  static const TfLiteRegistration conv = make_registration<OpKind::kConv>();
-  static const TfLiteRegistration fc = make_registration<OpKind::kFc>();
-  return kind == OpKind::kConv ? conv : fc;
+const TfLiteRegistration& op_registration(OpKind kind, size_t kernel) {
+  const std::make_index_sequence<kMostKernels> all;
+  return kind == OpKind::kConv ? registration_of<OpKind::kConv>(kernel, all)
+                               : registration_of<OpKind::kFc>(kernel, all);
 }
 
 }  // namespace qcnn

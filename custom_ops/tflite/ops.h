@@ -66,8 +66,8 @@ class Op {
   MemoryShare memory_;
 };
 
-// Registration of an op for hosts that take custom ops; its kernel is the selected one.
-const TfLiteRegistration& op_registration(OpKind kind);
+// Registration of an op for hosts that take custom ops. kernel: index in kernels().
+const TfLiteRegistration& op_registration(OpKind kind, size_t kernel);
 
 }  // namespace qcnn
 

@@ -72,10 +72,9 @@ QCNN_EXPORT void qcnn_delegate_delete(struct TfLiteDelegate* delegate);
 /* Adds QConv and QFC to options of TensorFlow Lite's C API (a TfLiteInterpreterOptions*), and,
  * unless flags has QCNN_WITHOUT_LRN, replaces LOCAL_RESPONSE_NORMALIZATION.
  *
- * The host's TfLiteInterpreterOptionsAddCustomOp and TfLiteInterpreterOptionsAddBuiltinOp are
- * looked up among the symbols of the process, or given to qcnn_register_ops_with() where they
- * cannot be found there. A host without the second, which may be null, keeps its own
- * LOCAL_RESPONSE_NORMALIZATION: models run all the same.
+ * The kernel is "auto"; the host's TfLiteInterpreterOptionsAddCustomOp and
+ * TfLiteInterpreterOptionsAddBuiltinOp are looked up among the symbols of the process. A host
+ * without the second keeps its own LOCAL_RESPONSE_NORMALIZATION: models run all the same.
  * Returns QCNN_OK, QCNN_NOT_FOUND (the first is not in the process) or QCNN_INVALID_ARGUMENT. */
 QCNN_EXPORT QcnnStatus qcnn_register_ops(void* interpreter_options, uint32_t flags);
 
@@ -84,9 +83,15 @@ typedef void (*QcnnAddCustomOp)(void* interpreter_options, const char* name,
 typedef void (*QcnnAddBuiltinOp)(void* interpreter_options, int32_t builtin_operator,
                                  const void* registration, int32_t min_version,
                                  int32_t max_version);
+
+/* The same with a kernel, and with the host's functions where they cannot be looked up.
+ *
+ * add_builtin_op: may be null. kernel: as for qcnn_delegate_create().
+ * Returns QCNN_OK or QCNN_INVALID_ARGUMENT, which a kernel is that this machine does not have. */
 QCNN_EXPORT QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op,
                                               QcnnAddBuiltinOp add_builtin_op,
-                                              void* interpreter_options, uint32_t flags);
+                                              void* interpreter_options, const char* kernel,
+                                              uint32_t flags);
 
 /* Finds the metadata entry "qcnn_tflite" of a .tflite file in memory.
  *

@@ -4,9 +4,10 @@ import TensorFlowLiteC
 
 /// How a model's QConv and QFC reach the runtime.
 public enum Ops: Sendable {
-  /// By `qcnn_register_ops`; the fastest kernel runs.
-  case registration(lrn: Bool = true)
-  /// By a delegate, which may have another kernel.
+  /// Registered with the runtime. `kernel`: one of `Kernel.all`; nil selects the fastest. `lrn`: whether
+  /// local response normalization is taken over, too.
+  case registration(kernel: String? = nil, lrn: Bool = true)
+  /// By a delegate, as TensorFlowLiteSwift needs it.
   case delegate(QcnnDelegate)
   /// Not at all: the stock runtime.
   case none
@@ -14,7 +15,7 @@ public enum Ops: Sendable {
   /// The kernel of ours that runs; nil where none does.
   public var kernel: String? {
     switch self {
-    case .registration: Kernel.selected
+    case .registration(let kernel, _): kernel ?? Kernel.selected
     case .delegate(let delegate): delegate.kernel
     case .none: nil
     }
@@ -42,10 +43,17 @@ final class Interpreter {
     }
     log.attach(to: options)
     TfLiteInterpreterOptionsSetNumThreads(options, Int32(threads))
-    switch ops {
-    case .registration(let lrn): Self.register(options, lrn: lrn)
-    case .delegate(let delegate): TfLiteInterpreterOptionsAddDelegate(options, delegate.pointer)
-    case .none: break
+    do {
+      switch ops {
+      case .registration(let kernel, let lrn):
+        try Self.register(options, kernel: kernel, lrn: lrn)
+      case .delegate(let delegate): TfLiteInterpreterOptionsAddDelegate(options, delegate.pointer)
+      case .none: break
+      }
+    } catch {
+      TfLiteInterpreterOptionsDelete(options)
+      TfLiteModelDelete(model)
+      throw error
     }
     let made = TfLiteInterpreterCreate(model, options)
     guard let made, TfLiteInterpreterAllocateTensors(made) == kTfLiteOk else {
@@ -70,7 +78,7 @@ final class Interpreter {
 
   /// By functions that are named here, so that the linker keeps them: in an app a symbol that is only
   /// looked up by its name is stripped.
-  private static func register(_ options: OpaquePointer, lrn: Bool) {
+  private static func register(_ options: OpaquePointer, kernel: String?, lrn: Bool) throws {
     let status = qcnn_register_ops_with(
       { options, name, registration, least, most in
         guard let options, let registration else { return }
@@ -84,8 +92,9 @@ final class Interpreter {
           OpaquePointer(options), TfLiteBuiltinOperator(rawValue: .init(truncatingIfNeeded: op)),
           registration.assumingMemoryBound(to: TfLiteRegistration.self), least, most)
       },
-      UnsafeMutableRawPointer(options), lrn ? 0 : UInt32(QCNN_WITHOUT_LRN))
-    precondition(status == QCNN_OK)  // it fails on null pointers only
+      UnsafeMutableRawPointer(options), kernel, lrn ? 0 : UInt32(QCNN_WITHOUT_LRN))
+    // Nothing else can be wrong with these arguments.
+    guard status == QCNN_OK else { throw Kernel.missing(kernel ?? "auto") }
   }
 
   var inputCount: Int { Int(TfLiteInterpreterGetInputTensorCount(interpreter)) }

@@ -30,6 +30,12 @@ public struct Kernel: Equatable, Sendable, Identifiable {
 
   /// The one that runs unless another is asked for.
   public static var selected: String { String(cString: qcnn_selected_kernel()) }
+
+  static func missing(_ name: String) -> QcnnError {
+    let known = all.filter(\.isAvailable).map(\.name).joined(separator: ", ")
+    return QcnnError(
+      .opsMissing, "there is no kernel \"\(name)\" on this CPU; there are \(known)")
+  }
 }
 
 /// What the libraries say about themselves.

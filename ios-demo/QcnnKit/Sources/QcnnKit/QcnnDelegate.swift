@@ -23,9 +23,7 @@ public final class QcnnDelegate: @unchecked Sendable {
   public init(kernel: String? = nil, lrn: Bool = true) throws {
     let flags = lrn ? 0 : UInt32(QCNN_WITHOUT_LRN)
     guard let made = qcnn_delegate_create(kernel ?? "auto", flags) else {
-      let known = Kernel.all.filter(\.isAvailable).map(\.name).joined(separator: ", ")
-      throw QcnnError(
-        .opsMissing, "there is no kernel \"\(kernel ?? "auto")\" on this CPU; there are \(known)")
+      throw Kernel.missing(kernel ?? "auto")
     }
     pointer = UnsafeMutableRawPointer(made).assumingMemoryBound(to: TfLiteDelegate.self)
     self.kernel = kernel ?? Kernel.selected

@@ -94,6 +94,11 @@ final class HostileModelTests: XCTestCase {
     XCTAssertEqual(
       problem(of: model.replacing("QConv", by: "XConv"), says: "\"XConv\""), .opsMissing)
     XCTAssertEqual(problem(of: model, ops: .none, says: "left out"), .opsMissing)
+  }
+
+  func testKernelThatIsNotThere() {
+    XCTAssertEqual(
+      problem(of: model, ops: .registration(kernel: "abacus"), says: "reference"), .opsMissing)
     XCTAssertThrowsError(try QcnnDelegate(kernel: "abacus")) {
       XCTAssertEqual(($0 as? QcnnError)?.problem, .opsMissing)
       XCTAssertTrue("\($0)".contains("reference"))

@@ -113,7 +113,7 @@ extension Benchmark {
     let file = try ModelFile(contentsOf: entry.url)
     var subjects = [
       Subject(name: entry.name, file: file) {
-        try Classifier(file, threads: setting.threads, ops: setting.ops())
+        try Classifier(file, threads: setting.threads, ops: setting.ops)
       }
     ]
     if let url = entry.twin {

@@ -19,10 +19,7 @@ public struct Setting: Equatable, Sendable {
     self.kernel = kernel
   }
 
-  /// The ops for it: registered, unless a kernel is named, which only a delegate takes.
-  public func ops() throws -> Ops {
-    if let kernel { .delegate(try QcnnDelegate(kernel: kernel)) } else { .registration() }
-  }
+  var ops: Ops { .registration(kernel: kernel) }
 }
 
 /// The chosen model and settings, and the classifier made of them; all screens share one.
@@ -73,7 +70,7 @@ public final class EngineModel: ViewModel {
     _ entry: ModelEntry, _ setting: Setting
   ) throws -> any Classifying {
     let file = try ModelFile(contentsOf: entry.url)
-    return try Classifier(file, threads: setting.threads, ops: setting.ops())
+    return try Classifier(file, threads: setting.threads, ops: setting.ops)
   }
 
   /// Tells of every new state.
