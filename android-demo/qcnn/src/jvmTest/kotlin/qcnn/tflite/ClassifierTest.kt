@@ -60,7 +60,7 @@ class ClassifierTest {
     }
 
     @Test
-    fun everyKernelOfThisProcessorFindsTheSameClass() {
+    fun everyKernelOfThisProcessorAnswersNearlyTheSame() {
         val kernels = QcnnDelegate.kernels()
         assertTrue(kernels.any { it.name == "reference" && it.available })
         val images = Files.golden.getJSONArray("images")
@@ -68,10 +68,15 @@ class ClassifierTest {
             Classifier(Files.direct(Files.quantized), delegate = QcnnDelegate(kernel)).use { classifier ->
                 for (i in 0 until images.length()) {
                     val row = images.getJSONObject(i)
-                    val first = row.getJSONArray("top").getJSONObject(0)
-                    val answer = classifier.classify(Files.image(File(Files.assets, "golden/${row.getString("file")}")))
-                    assertEquals("$kernel $i", first.getInt("index"), answer.top[0].index)
-                    assertEquals("$kernel $i", first.getDouble("probability").toFloat(), answer.top[0].probability, 0.02f)
+                    val top = row.getJSONArray("top")
+                    val answer = classifier.classify(Files.image(File(Files.assets, "golden/${row.getString("file")}")), 10)
+                    assertEquals("$kernel $i", top.getJSONObject(0).getInt("index"), answer.top[0].index)
+                    // The tables of fast kernels are int8 or int16.
+                    for (j in 0 until top.length()) {
+                        val wanted = top.getJSONObject(j)
+                        val found = answer.top.single { it.index == wanted.getInt("index") }
+                        assertEquals("$kernel $i", wanted.getDouble("probability").toFloat(), found.probability, 5e-3f)
+                    }
                 }
             }
         }

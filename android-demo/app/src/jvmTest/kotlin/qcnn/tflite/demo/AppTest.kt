@@ -96,7 +96,7 @@ abstract class AppTest {
     }
 
     /** One of the golden images. */
-    protected fun golden(number: Int): RgbImage = decode(File("src/main/assets/golden/%02d.png".format(number)))
+    protected fun golden(number: Int): RgbImage = decode(File("src/main/assets/golden/0$number.png"))
 
     protected fun feed(number: Int) {
         waitUntil("frames are taken") { app.engine.idle }

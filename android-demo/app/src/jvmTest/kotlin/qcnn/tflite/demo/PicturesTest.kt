@@ -110,7 +110,7 @@ class PicturesTest {
                 assertEquals("no distortion", 480f / 640, shownWidth / shownHeight, 1e-4f)
                 if (rotation % 2 != 0) shownWidth = shownHeight.also { shownHeight = shownWidth }
                 assertTrue("it covers the view", shownWidth >= width - 0.01f && shownHeight >= height - 0.01f)
-                assertEquals(-90f * rotation, how.degrees)
+                assertEquals((-90 * rotation).toFloat(), how.degrees)
             }
         }
     }

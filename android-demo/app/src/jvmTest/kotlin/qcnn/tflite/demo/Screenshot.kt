@@ -2,8 +2,9 @@ package qcnn.tflite.demo
 
 import android.app.Activity
 import android.graphics.Bitmap
-import android.graphics.Canvas
+import android.os.Handler
 import android.os.Looper
+import android.view.PixelCopy
 import java.io.File
 import javax.imageio.ImageIO
 import kotlin.math.abs
@@ -29,13 +30,24 @@ object Screenshot {
         shadowOf(Looper.getMainLooper()).idle() // a text set after the first layout is laid out only then
         val view = activity.window.decorView
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)
-        view.draw(Canvas(bitmap))
+        render(activity, bitmap)
         val written = File(actual.apply { mkdirs() }, "$name.png")
         written.outputStream().use { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }
         val stored = File(expected, "$name.png")
         if (System.getProperty("screenshots.record") == "true") written.copyTo(stored, overwrite = true)
         assertTrue("there is no $stored: record it, and look at it", stored.isFile)
         compare(stored, written)
+    }
+
+    /** As the device's renderer does it: with outlines that clip, which `View.draw` leaves out. */
+    private fun render(
+        activity: Activity,
+        bitmap: Bitmap,
+    ) {
+        var result = -1
+        PixelCopy.request(activity.window, bitmap, { result = it }, Handler(Looper.getMainLooper()))
+        shadowOf(Looper.getMainLooper()).idle()
+        assertEquals("the screen is drawn", PixelCopy.SUCCESS, result)
     }
 
     private fun compare(

@@ -1,6 +1,7 @@
 package qcnn.tflite.demo
 
 import android.view.View
+import android.widget.LinearLayout
 import android.widget.TextView
 import java.text.NumberFormat
 
@@ -18,6 +19,14 @@ class AnswerPanel(
             minimumFractionDigits = 1
             maximumFractionDigits = 1
         }
+
+    init {
+        if (view.resources.largeFont) {
+            val times = view.findViewById<LinearLayout>(R.id.times)
+            times.stack()
+            for (i in 0 until times.childCount) (times.getChildAt(i) as LinearLayout).spread()
+        }
+    }
 
     fun show(result: Engine.Result) {
         val first = result.answer.top.firstOrNull()

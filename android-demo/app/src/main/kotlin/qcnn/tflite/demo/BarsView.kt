@@ -30,7 +30,11 @@ class BarsView
                 invalidate()
             }
 
-        private val percent = NumberFormat.getPercentInstance().apply { maximumFractionDigits = 1 }
+        private val percent =
+            NumberFormat.getPercentInstance().apply {
+                minimumFractionDigits = 1
+                maximumFractionDigits = 1
+            }
         private val name = TextPaint(Paint.ANTI_ALIAS_FLAG)
         private val share = TextPaint(Paint.ANTI_ALIAS_FLAG)
         private val fill = Paint(Paint.ANTI_ALIAS_FLAG)
@@ -45,7 +49,7 @@ class BarsView
         }
 
         private val barHeight get() = pixels(TypedValue.COMPLEX_UNIT_DIP, 6f)
-        private val rowHeight get() = name.fontSpacing + barHeight + pixels(TypedValue.COMPLEX_UNIT_DIP, 11f)
+        private val rowHeight get() = name.fontSpacing + barHeight + resources.getDimension(R.dimen.bar_gap)
 
         private fun pixels(
             unit: Int,

@@ -11,9 +11,8 @@ import android.view.LayoutInflater
 import android.view.View
 import android.view.ViewGroup
 import android.widget.Button
+import android.widget.LinearLayout
 import android.widget.ProgressBar
-import android.widget.TableLayout
-import android.widget.TableRow
 import android.widget.TextView
 import android.widget.Toast
 import java.io.IOException
@@ -57,7 +56,6 @@ class BenchmarkScreen(
     override fun onHide() = cancel()
 
     override fun onState(state: Engine.State) {
-        find<TextView>(R.id.benchmark_model).text = state.name
         run.isEnabled = state is Engine.State.Ready
         val options = engine.options
         val kernel = (state as? Engine.State.Ready)?.kernel ?: options.kernel
@@ -154,7 +152,7 @@ class BenchmarkScreen(
             text = headline(first, second)
             visibility = if (second == null) View.GONE else View.VISIBLE
         }
-        val table = find<TableLayout>(R.id.benchmark_table)
+        val table = find<LinearLayout>(R.id.benchmark_table)
         table.removeAllViews()
         row(table, "", if (first.variant == "q") R.string.benchmark_q else R.string.benchmark_float, R.string.benchmark_float.takeIf { second != null })
         row(table, R.string.benchmark_median, first, second) { milliseconds(it.medianMs) }
@@ -182,7 +180,10 @@ class BenchmarkScreen(
 
     private fun ratio(value: Double) = number(1).format(value)
 
-    private fun milliseconds(value: Double) = activity.getString(R.string.time_ms, number(2).format(value))
+    private fun milliseconds(value: Double) = activity.getString(R.string.time_ms, number(decimals(value)).format(value))
+
+    /** Three figures or a little more: so many are measured. */
+    private fun decimals(value: Double) = if (value < 10) 2 else if (value < 100) 1 else 0
 
     private fun size(bytes: Long) = Formatter.formatShortFileSize(activity, bytes)
 
@@ -193,7 +194,7 @@ class BenchmarkScreen(
         }
 
     private fun row(
-        table: TableLayout,
+        table: LinearLayout,
         name: Int,
         first: Benchmark.Measurement,
         second: Benchmark.Measurement?,
@@ -201,21 +202,25 @@ class BenchmarkScreen(
     ) = row(table, activity.getString(name), value(first), second?.let(value))
 
     private fun row(
-        table: TableLayout,
+        table: LinearLayout,
         name: String,
         first: Int,
         second: Int?,
     ) = row(table, name, activity.getString(first), second?.let { activity.getString(it) }, heading = true)
 
     private fun row(
-        table: TableLayout,
+        table: LinearLayout,
         name: String,
         first: String,
         second: String?,
         heading: Boolean = false,
     ) {
-        val row = LayoutInflater.from(activity).inflate(R.layout.benchmark_row, table, false) as TableRow
-        row.findViewById<TextView>(R.id.row_name).text = name
+        val row = LayoutInflater.from(activity).inflate(R.layout.benchmark_row, table, false) as LinearLayout
+        if (activity.resources.largeFont) row.stack()
+        row.findViewById<TextView>(R.id.row_name).apply {
+            text = name
+            visibility = if (name.isEmpty() && activity.resources.largeFont) View.GONE else View.VISIBLE
+        }
         for ((id, value) in listOf(R.id.row_first to first, R.id.row_second to second)) {
             row.findViewById<TextView>(id).apply {
                 text = value

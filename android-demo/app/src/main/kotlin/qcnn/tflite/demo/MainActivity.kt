@@ -8,6 +8,7 @@ import android.net.Uri
 import android.os.Build
 import android.os.Bundle
 import android.provider.Settings
+import android.util.TypedValue
 import android.view.View
 import android.view.ViewGroup
 import android.view.WindowInsets
@@ -65,7 +66,11 @@ class MainActivity : Activity() {
     private fun setUp(tab: Tab) {
         val view = findViewById<View>(tab.view)
         view.findViewById<ImageView>(R.id.tab_icon).setImageResource(tab.icon)
-        view.findViewById<TextView>(R.id.tab_label).setText(tab.label)
+        view.findViewById<TextView>(R.id.tab_label).apply {
+            setText(tab.label)
+            // Four words must fit beside each other, however large the rest is.
+            setTextSize(TypedValue.COMPLEX_UNIT_PX, minOf(textSize, resources.getDimension(R.dimen.largest_tab_label)))
+        }
         view.contentDescription = getString(tab.label)
         view.setOnClickListener { select(tab) }
     }

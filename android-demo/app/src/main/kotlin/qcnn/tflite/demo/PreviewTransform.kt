@@ -32,7 +32,7 @@ data class PreviewTransform(
             return PreviewTransform(
                 naturalWidth * scale / viewWidth,
                 naturalHeight * scale / viewHeight,
-                -90f * rotation,
+                (-90 * rotation).toFloat(),
             )
         }
 

@@ -6,6 +6,7 @@ import android.view.LayoutInflater
 import android.view.View
 import android.view.ViewGroup
 import android.widget.Button
+import android.widget.ImageView
 import android.widget.TextView
 
 /** One of the four tabs. Lives as long as its activity; shown and hidden with the tab and the activity. */
@@ -45,6 +46,7 @@ abstract class Screen(
         failure.visibility = if (failed == null) View.GONE else View.VISIBLE
         if (failed == null) return
         val kind = failed.failure
+        find<ImageView>(R.id.failure_icon).setImageResource(kind.icon)
         find<TextView>(R.id.failure_title).setText(kind.title)
         find<TextView>(R.id.failure_text).text = activity.getString(kind.text, failed.name)
         find<TextView>(R.id.failure_detail).apply {
