@@ -34,7 +34,7 @@ def model_file(name: str, variant: str, folder: Path, *, seed: int = 0) -> Path:
     name : str
         See `benchmarks.subjects.subject`.
     variant : str
-        A key of `_MAKERS`: of TensorFlow Lite, or of a peer in `benchmarks.variants.PEERS`.
+        Of TensorFlow Lite: float, float16, dynamic, int8, q; or a key of `benchmarks.variants.PEERS`.
     folder : Path
         Created where it does not exist.
     seed : int
@@ -64,12 +64,16 @@ def forget(name: str, folder: Path) -> None:
 
 def _file_name(name: str, variant: str, seed: int) -> str:
     version = {"q": f"-{CONFIG}-{qcnn_tflite.__version__}", "openvino": "-int8"}.get(variant, "")
-    return f"{name}-seed{seed}-{variant}{version}.{_SUFFIXES.get(variant, 'tflite')}"
+    return f"{name}-seed{seed}-{variant}{version}.{SUFFIXES.get(variant, 'tflite')}"
 
 
 def _make(name: str, variant: str, path: Path, seed: int) -> None:
     float_path = path.with_name(_file_name(name, "float", seed))
-    _MAKERS[variant](subject(name, seed), float_path, path)
+    what = subject(name, seed)
+    if variant in SUFFIXES:
+        make_peer(what, variant, path, _calibration(what))
+    else:
+        _MAKERS[variant](what, float_path, path)
 
 
 def _make_float(what: Subject, _: Path, path: Path) -> None:
@@ -92,28 +96,39 @@ def _make_float16(what: Subject, float_path: Path, path: Path) -> None:
     making.make_float16(float_path, path)
 
 
-def _make_openvino(what: Subject, _: Path, path: Path) -> None:
-    from benchmarks.openvino_peer import make
+def make_peer(what: Subject, peer: str, path: Path, images: list[NDArray[np.float32]]) -> None:
+    """Write a network for another runtime.
 
-    make(what, path, _calibration(what))
+    Parameters
+    ----------
+    what : Subject
+    peer : str
+        A key of `benchmarks.variants.PEERS`.
+    path : Path
+    images : list of ndarray
+        For calibration, where it is made int8.
 
+    Raises
+    ------
+    ModelError
+        If the network has layers that are not written for this runtime.
+    """
+    if peer == "openvino":
+        from benchmarks import openvino_peer
 
-def _make_onnx(what: Subject, _: Path, path: Path) -> None:
-    from benchmarks.onnx_network import to_onnx
+        openvino_peer.make(what, path, images)
+    elif peer == "onnxruntime":
+        from benchmarks.onnx_network import to_onnx
 
-    write_atomically(path, to_onnx(what).SerializeToString())
+        write_atomically(path, to_onnx(what).SerializeToString())
+    elif peer == "onnxruntime-int8":
+        from benchmarks import onnx_int8
 
+        onnx_int8.make(what, path, images)
+    else:
+        from benchmarks import ncnn_network
 
-def _make_onnx_int8(what: Subject, _: Path, path: Path) -> None:
-    from benchmarks.onnx_int8 import make
-
-    make(what, path, _calibration(what))
-
-
-def _make_ncnn(what: Subject, _: Path, path: Path) -> None:
-    from benchmarks.ncnn_network import write
-
-    write(what, path)
+        ncnn_network.write(what, path)
 
 
 def _calibration(what: Subject) -> list[NDArray[np.float32]]:
@@ -126,12 +141,8 @@ _MAKERS: dict[str, Callable[[Subject, Path, Path], None]] = {
     "dynamic": _make_dynamic,
     "int8": _make_int8,
     "q": _make_q,
-    "openvino": _make_openvino,
-    "onnxruntime": _make_onnx,
-    "onnxruntime-int8": _make_onnx_int8,
-    "ncnn": _make_ncnn,
 }
-_SUFFIXES = {
+SUFFIXES = {
     "openvino": "xml",
     "onnxruntime": "onnx",
     "onnxruntime-int8": "onnx",

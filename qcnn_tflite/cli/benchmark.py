@@ -13,6 +13,7 @@ from ..files import check_output
 from . import options
 
 if TYPE_CHECKING:
+    from ..measurement.family import Recipe
     from ..measurement.session import Peers
 
 HELP = "measure time, size, memory and accuracy: float, int8 and quantized, in turn"
@@ -153,6 +154,8 @@ def run(args: argparse.Namespace, peers: Mapping[str, Peers] | None = None) -> i
     if args.device is not None and args.device.startswith("ios:"):
         from ..measurement.devices.exports import read_export
 
+        if args.models:
+            raise ConfigError("--device ios:FILE.json holds results already; leave the models out")
         document = read_export(args.device)
         results, left_out, failed = document["results"], document.get("left_out", []), 0
         if args.output is not None:
@@ -209,7 +212,6 @@ def _check(args: argparse.Namespace) -> None:
 def _request(args: argparse.Namespace, peers: Mapping[str, Peers] | None) -> Any:
     from ..errors import ConfigError
     from ..measurement.entry import Settings
-    from ..measurement.family import Recipe
     from ..measurement.session import Device, Request, openvino
     from ..runtime import load_delegate
 
@@ -219,16 +221,6 @@ def _request(args: argparse.Namespace, peers: Mapping[str, Peers] | None) -> Any
             raise ConfigError(f"--peers: expected some of {', '.join(known)}, got {name!r}")
     if args.device is None:
         load_delegate(args.kernel, args.backend)  # refuses an unknown kernel before any work
-    config = args.config
-    if config.lstrip().startswith("{"):
-        config = options.read_json(config, "--config")
-    recipe = Recipe(
-        config=config,
-        calibration=args.calibration,
-        preprocessing=options.preprocessing(args),
-        weights=args.weights,
-        **({"folder": args.work} if args.work is not None else {}),
-    )
     device = None
     if args.device is not None:
         default = "benchmark_model" if args.device.startswith("ssh") else Device("").tool
@@ -242,7 +234,7 @@ def _request(args: argparse.Namespace, peers: Mapping[str, Peers] | None) -> Any
         models=args.models,
         reference=args.reference,
         variants=args.variants,
-        recipe=recipe,
+        recipe=recipe(args),
         settings=Settings(args.threads, args.batch, args.kernel, args.backend),
         runs=args.runs,
         warmup=args.warmup,
@@ -255,6 +247,22 @@ def _request(args: argparse.Namespace, peers: Mapping[str, Peers] | None) -> Any
         layers=args.layers,
         peers=others,
         device=device,
+    )
+
+
+def recipe(args: argparse.Namespace) -> Recipe:
+    """How variants are made, from the command line."""
+    from ..measurement.family import Recipe
+
+    config = args.config
+    if config.lstrip().startswith("{"):
+        config = options.read_json(config, "--config")
+    return Recipe(
+        config=config,
+        calibration=args.calibration,
+        preprocessing=options.preprocessing(args),
+        weights=args.weights,
+        **({"folder": args.work} if args.work is not None else {}),
     )
 
 

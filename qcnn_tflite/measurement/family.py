@@ -110,11 +110,11 @@ def open_family(
         If the model, or the reference, cannot be had.
     """
     path = Path(model)
-    given, has_lrn = _describe(path)
+    given, has_lrn = describe(path)
     files: dict[str, Path] = {}
     base = None if reference is None else Path(reference)
     if base is not None:
-        kind, has_lrn = _describe(base)
+        kind, has_lrn = describe(base)
         if kind is None:
             raise ModelError(f"{base}: there is no such file; give the float .tflite")
         files[kind] = base
@@ -147,8 +147,14 @@ def open_family(
     return Family(name, dict(sorted(every.items(), key=lambda x: order.index(x[0]))), has_lrn)
 
 
-def _describe(path: Path) -> tuple[str | None, bool]:
-    """Variant and LRN of a `.tflite`; None if there is no such file."""
+def describe(path: Path) -> tuple[str | None, bool]:
+    """Kind of weights and whether there is LRN, of a `.tflite`; None of what has another ending.
+
+    Raises
+    ------
+    ModelError
+        If there is no such file, or it is no model.
+    """
     if path.suffix.lower() != ".tflite":
         return None, False
     if not path.is_file():
@@ -173,7 +179,7 @@ def _float_file(model: str, path: Path | None, recipe: Recipe) -> tuple[Path, bo
 def _variant_file(base: Path, variant: str, recipe: Recipe, say: Callable[[str], None]) -> Path:
     if variant == "float":
         return base
-    path = recipe.folder / f"{base.stem}-{variant}-{_key(base, variant, recipe)}.tflite"
+    path = recipe.folder / f"{base.stem}-{variant}-{cache_key(base, variant, recipe)}.tflite"
     if path.exists():
         return path
     recipe.folder.mkdir(parents=True, exist_ok=True)
@@ -193,7 +199,7 @@ def _variant_file(base: Path, variant: str, recipe: Recipe, say: Callable[[str],
     return path
 
 
-def _key(base: Path, variant: str, recipe: Recipe) -> str:
+def cache_key(base: Path, variant: str, recipe: Recipe) -> str:
     """What the file depends on, in short."""
     from .. import __version__
 
@@ -229,11 +235,11 @@ def _make_q(base: Path, path: Path, recipe: Recipe) -> None:
 
 
 def _make_int8(base: Path, path: Path, recipe: Recipe) -> None:
-    making.make_int8(base, path, _images(base, recipe))
+    making.make_int8(base, path, calibration_inputs(base, recipe))
 
 
-def _images(base: Path, recipe: Recipe) -> list[NDArray[np.float32]]:
-    """Calibration images as the model takes them, the same as the conversion's."""
+def calibration_inputs(base: Path, recipe: Recipe) -> list[NDArray[np.float32]]:
+    """Calibration images as a float model takes them, each (1, H, W, C): the conversion's, or random ones."""
     model = read_model(base)
     shape = model.shape(int(model.subgraph.inputs[0]))
     if recipe.calibration is None:

@@ -187,7 +187,12 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
     section.tables.append(_without_empty(Table("Every variant of every network", head, rows)))
     front = [chart for chart in pictures.charts(results) if chart.name == "accuracy-size"]
     if front:
-        accurate = [result for result in results if "top1" in result.get("accuracy", {})]
+        # Threads and the normalization change no answer: one row for each file.
+        accurate = {
+            (result["model"], result["variant"]): result
+            for result in results
+            if "top1" in result.get("accuracy", {})
+        }
         data = [
             [
                 Cell(result["model"]),
@@ -198,7 +203,7 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
                 _percent(result["accuracy"].get("top5")),
                 Cell(f"{result['accuracy']['images']:,}", result["accuracy"]["images"]),
             ]
-            for result in accurate
+            for result in accurate.values()
         ]
         head = ["network", "variant", "file", "top-1", "95 % interval", "top-5", "images"]
         section.figures.append(_figure(front[0], Table(front[0].title, head, data)))

@@ -164,8 +164,7 @@ def _latency(group: Sequence[dict[str, Any]], name: str, where: str) -> Chart:
             axes.barh(row, times["median"], color=COLOURS[role(result["variant"])], height=0.6)
             spread = [[times["median"] - times["p10"]], [times["p90"] - times["median"]]]
             axes.errorbar(times["median"], row, xerr=spread, color=COLOURS["ink"], capsize=3, lw=1)
-            text = f"  {times['median']:.3g}"
-            axes.text(times["p90"], row, text, va="center", color=COLOURS["ink"])
+            _beside(axes, times["p90"], row, f"{times['median']:.3g}")
         _names(axes, [label(result) for result in group])
         axes.set_xlim(0, 1.2 * max(result["summary_ms"]["p90"] for result in group))
         axes.set_xlabel("ms: median, 10 % to 90 %")
@@ -182,7 +181,7 @@ def _sizes(group: Sequence[dict[str, Any]], name: str, model: str) -> Chart:
             size, zipped = (result["sizes"][key] / 1e6 for key in ("file", "zipped"))
             axes.barh(row, size, color=COLOURS[role(variant)], height=0.6)
             axes.plot([zipped] * 2, [row - 0.3, row + 0.3], color=COLOURS["ink"], lw=1.5)
-            axes.text(size, row, f"  {size:.3g}", va="center", color=COLOURS["ink"])
+            _beside(axes, size, row, f"{size:.3g}")
         _names(axes, list(every))
         axes.set_xlim(0, 1.2 * max(result["sizes"]["file"] for result in group) / 1e6)
         axes.set_xlabel("MB of the file; line: zipped")
@@ -207,10 +206,13 @@ def _front(results: Sequence[dict[str, Any]]) -> Chart:
             colour = COLOURS[role(variant)]
             spread = [[max(0.0, top1 - 100 * ends[0])], [max(0.0, 100 * ends[1] - top1)]]
             axes.errorbar(size, top1, yerr=spread, fmt=marks[model], color=colour, capsize=3, lw=1)
-            note = variant if len(marks) == 1 else f"{model}, {variant}"
             axes.annotate(
-                note, (size, top1), (6, 4), textcoords="offset points", color=COLOURS["ink"]
+                variant, (size, top1), (6, 4), textcoords="offset points", color=COLOURS["ink"]
             )
+        if len(marks) > 1:
+            for model, mark in marks.items():
+                axes.plot([], [], mark, color=COLOURS["faint"], label=model)
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False)
         _logarithmic(axes, [size for size, _, _ in points.values()], "x")
         axes.margins(x=0.25, y=0.2)
         axes.set_xlabel("MB of the file")
@@ -284,6 +286,12 @@ def _names(axes: Axes, names: Sequence[str]) -> None:
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=COLOURS["line"], lw=0.6)
+
+
+def _beside(axes: Axes, x: float, row: float, text: str) -> None:
+    axes.annotate(
+        text, (x, row), (6, 0), textcoords="offset points", va="center", color=COLOURS["ink"]
+    )
 
 
 def _grid(axes: Axes) -> None:
