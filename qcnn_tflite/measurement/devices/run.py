@@ -251,7 +251,8 @@ def _norms(variant: str, has_lrn: bool, library: bool) -> list[str | None]:
 def _check_library(path: Path, remote: Remote) -> None:
     """Refuse a library for another processor, whose message on the device would be poor."""
     try:
-        head = path.open("rb").read(20)
+        with path.open("rb") as file:
+            head = file.read(20)
     except OSError as error:
         raise ConfigError(f"--library: {path} cannot be read ({error.strerror})") from error
     if head[:4] != b"\x7fELF" or len(head) < 20:
