@@ -18,6 +18,7 @@ COMMANDS = [
     "evaluate",
     "compare",
     "benchmark",
+    "report",
     "inspect",
     "models",
     "import",
@@ -104,6 +105,16 @@ def test_convert_writes_the_report(convert, nets):
     assert "wrote net-q.tflite" in done.out
     with open("report.json", encoding="utf-8") as file:
         assert json.load(file)["config"] == "small"
+
+
+def test_convert_writes_a_page(convert, nets):
+    done = convert(nets / "float.tflite", "--report", "report.html", "--json")
+    assert done.code == 0
+    with open("report.html", encoding="utf-8") as file:
+        page = file.read()
+    assert page.startswith("<!DOCTYPE html>")
+    for layer in done.json["layers"]:
+        assert f">{layer['name']}</th>" in page
 
 
 def test_inspect_shows_options_and_metadata(command, converted):
