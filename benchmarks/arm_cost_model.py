@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import arm_mca
 from benchmarks.arm_mca import CORES, LANES, Kernels, Machine
-from benchmarks.fit_cost_model import WINDOWS, chunk_weight, store
+from benchmarks.fit_cost_model import WINDOWS, chunk_weights, store
 from qcnn_tflite.result_document import now
 
 
@@ -42,7 +42,7 @@ def kernel_entry(kernels: Kernels, machine: Machine, half: bool, ghz: float) -> 
         "l1": l1,
         "l2": l2,
         "window": list(WINDOWS["neon_dotprod" if half else "neon"]),
-        "chunk_weight": chunk_weight(),
+        "chunk_weights": chunk_weights(),
         "conv": {name: float(f"{ns:.4g}") for name, ns in conv.items() if ns > 0},
         "fc": {name: float(f"{ns:.4g}") for name, ns in fc.items() if ns > 0},
     }

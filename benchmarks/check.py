@@ -163,13 +163,11 @@ def _baseline(group: Iterable[Result], result: Result) -> Result | None:
 def _medians(samples: Sequence[float], random: np.random.Generator) -> NDArray[np.float64]:
     """Medians of the samples drawn again, block by block: neighbours in time resemble each other."""
     values = np.asarray(samples, np.float64)
-    blocks = [values[i : i + BLOCK] for i in range(0, len(values), BLOCK)]
-    if len(blocks) > 1 and len(blocks[-1]) < BLOCK:
-        blocks[-2:] = [np.concatenate(blocks[-2:])]
-    if len(blocks) == 1:  # nothing is known of the noise between blocks
-        blocks = [values[i : i + 1] for i in range(len(values))]
+    # Of fewer than two blocks, nothing is known of the noise between blocks.
+    size = BLOCK if len(values) >= 2 * BLOCK else 1
+    blocks = values[: len(values) // size * size].reshape(-1, size)
     chosen = random.integers(len(blocks), size=(_DRAWS, len(blocks)))
-    return np.array([np.median(np.concatenate([blocks[i] for i in draw])) for draw in chosen])
+    return np.median(blocks[chosen].reshape(_DRAWS, -1), axis=1)
 
 
 def _others(what: str, a: Result, b: Result) -> list[Change]:

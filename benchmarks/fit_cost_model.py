@@ -204,13 +204,16 @@ def fit(
     return {name: float(f"{value:.4g}") for name, value in kept if value > 1e-9}
 
 
-def chunk_weight() -> float:
-    """Of convolutions, as the sources have it."""
+def chunk_weights() -> list[float]:
+    """Of convolutions and of 1x1 convolutions, as the sources have them."""
     text = (_CORE / "table_scale.h").read_text(encoding="utf-8")
-    found = re.search(r"k(?:Conv)?ChunkWeight = ([\d.]+);", text)
-    if found is None:
-        raise SystemExit(f"{_CORE / 'table_scale.h'} has no kConvChunkWeight")
-    return float(found[1])
+    weights = []
+    for name in ("kConvChunkWeight", "kPointwiseChunkWeight"):
+        found = re.search(rf"{name} = ([\d.]+);", text)
+        if found is None:
+            raise SystemExit(f"{_CORE / 'table_scale.h'} has no {name}")
+        weights.append(float(found[1]))
+    return weights
 
 
 def fit_kernel(
@@ -233,7 +236,7 @@ def fit_kernel(
         "l1": caches[0],
         "l2": caches[1],
         "window": list(WINDOWS[kernel]),
-        "chunk_weight": chunk_weight(),
+        "chunk_weights": chunk_weights(),
     }
     target = cost_model.kernel_target(model)
     for part, kind, names in (("conv", ConvLayerShape, _CONV), ("fc", FcLayerShape, _FC)):

@@ -30,6 +30,7 @@ COLOURS = {
 }
 _WIDE, _NARROW = 7.0, 3.7  # inches; text keeps its size
 _POINTS = 9
+_LABELS = 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,9 @@ class Chart:
         """
         buffer = io.StringIO()
         with _style(f"{self.name}-narrow" if narrow else self.name):
-            self._figure(narrow).savefig(buffer, format="svg", metadata={"Date": None})
+            self._figure(narrow, titled=not themed).savefig(
+                buffer, format="svg", metadata={"Date": None}
+            )
         text = buffer.getvalue()
         text = text[text.index("<svg") :]
         if not themed:
@@ -81,16 +84,18 @@ class Chart:
     def png(self) -> bytes:
         buffer = io.BytesIO()
         with _style(self.name):
-            self._figure(False).savefig(buffer, format="png", dpi=160)
+            self._figure(False, titled=True).savefig(buffer, format="png", dpi=160)
         return buffer.getvalue()
 
-    def _figure(self, narrow: bool) -> Figure:
+    def _figure(self, narrow: bool, *, titled: bool) -> Figure:
         from matplotlib.figure import Figure
 
         width = _NARROW if narrow else _WIDE
         height = 0.9 + 0.34 * self.rows if self.rows else 0.62 * width + 0.4
         figure = Figure(figsize=(width, height), layout="constrained")
         self.draw(figure.add_subplot())
+        if titled:
+            figure.suptitle(self.title, x=0.01, ha="left", fontsize=_POINTS + 2)
         return figure
 
 
@@ -224,13 +229,8 @@ def _front(results: Sequence[dict[str, Any]]) -> Chart:
 
 def _layers(layers: Sequence[dict[str, Any]], name: str, where: str) -> Chart:
     def draw(axes: Axes) -> None:
-        for row, layer in enumerate(layers):
-            axes.barh(row - 0.2, layer["float_ms"], color=COLOURS["float"], height=0.36)
-            axes.barh(row + 0.2, layer["ms"], color=COLOURS["q"], height=0.36)
-        _names(axes, [layer["name"] for layer in layers])
-        every = [layer[key] for layer in layers for key in ("float_ms", "ms")]
-        _logarithmic(axes, every, "x")
-        axes.set_xlabel("ms, each alone; grey float, green quantized")
+        _dumbbells(axes, layers, "float_ms", "ms", 1)
+        axes.set_xlabel("ms, each alone: ● float, ◆ quantized")
 
     title = f"Time of every layer, float and quantized: {where}"
     return Chart(f"{name}-layers", title, draw, rows=max(3, len(layers)))
@@ -246,6 +246,8 @@ def _speedups(layers: Sequence[dict[str, Any]], name: str, where: str) -> Chart:
         axes.axhline(1, color=COLOURS["line"], lw=1)
         axes.plot(theory, measured, "o", color=COLOURS["q"])
         for layer, x, y in zip(layers, theory, measured, strict=True):
+            if len(layers) > _LABELS:  # they would hide each other; the table has them
+                break
             short = layer["name"].rsplit("/", 1)[-1]
             axes.annotate(short, (x, y), (4, 3), textcoords="offset points", color=COLOURS["ink"])
         _logarithmic(axes, ends, "x")
@@ -265,19 +267,24 @@ def conversion_chart(report: dict[str, Any]) -> Chart:
     layers = [layer for layer in report["layers"] if layer["bytes_before"] > 0]
 
     def draw(axes: Axes) -> None:
-        for row, layer in enumerate(layers):
-            quantized = layer["fate"] == "quantized"
-            axes.barh(row - 0.2, layer["bytes_before"] / 1e3, color=COLOURS["float"], height=0.36)
-            colour = COLOURS["q" if quantized else "float"]
-            axes.barh(row + 0.2, layer["bytes_after"] / 1e3, color=colour, height=0.36)
-        _names(axes, [layer["name"] for layer in layers])
-        _logarithmic(
-            axes, [layer[k] / 1e3 for layer in layers for k in ("bytes_before", "bytes_after")], "x"
-        )
-        axes.set_xlabel("kB of constants; grey float, green quantized")
+        _dumbbells(axes, layers, "bytes_before", "bytes_after", 1e-3)
+        axes.set_xlabel("kB of constants: ● float, ◆ in the quantized file")
 
     title = f"Size of every layer, float and quantized: {report['model']}"
     return Chart(f"{_file_name(report['model'])}-conversion", title, draw, rows=max(3, len(layers)))
+
+
+def _dumbbells(
+    axes: Axes, layers: Sequence[dict[str, Any]], before: str, after: str, unit: float
+) -> None:
+    """Two marks a layer and a line between them: lengths of bars would mean nothing on such an axis."""
+    for row, layer in enumerate(layers):
+        ends = [unit * layer[before], unit * layer[after]]
+        axes.plot(ends, [row] * 2, color=COLOURS["line"], lw=3, solid_capstyle="butt")
+        axes.plot(ends[0], row, "o", color=COLOURS["float"], ms=7)
+        axes.plot(ends[1], row, "D", color=COLOURS["q"], ms=6)
+    _names(axes, [layer["name"] for layer in layers])
+    _logarithmic(axes, [unit * layer[key] for layer in layers for key in (before, after)], "x")
 
 
 def _names(axes: Axes, names: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from qcnn_tflite import cost_model
 from qcnn_tflite.cost_geometry import ConvLayerShape, Target, conv_counts
 from qcnn_tflite.cost_model import FcLayerShape
 
-TARGET = Target(l1=48 << 10, l2=1 << 20, window=(4, 4, 4, 4, 2, 2))
+TARGET = Target(l1=48 << 10, l2=1 << 20, window=(4, 4, 4, 4, 2, 2), chunk_weights=(210, 210))
 
 
 def test_the_fit_finds_the_coefficients_that_made_the_times():
