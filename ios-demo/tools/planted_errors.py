@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 DEMO = Path(__file__).resolve().parents[1]
@@ -65,22 +66,27 @@ def finds(sources: Path) -> tuple[bool, str]:
         check=False,
     )
     errors = [line for line in run.stderr.splitlines() if "error:" in line]
-    return run.returncode != 0, errors[0].split("error: ")[1] if errors else run.stderr[-200:]
+    return bool(errors), errors[0].split("error: ")[1] if errors else run.stderr[-200:]
+
+
+def plant(error: tuple[str, str, str, str]) -> tuple[bool, str]:
+    what, name, text, other = error
+    with tempfile.TemporaryDirectory(dir=sys.argv[2]) as folder:
+        for source in APP.glob("*.swift"):
+            shutil.copy(source, folder)
+        file = Path(folder) / name
+        before = file.read_text(encoding="utf-8")
+        assert text in before, f"{what}: {name} has changed, {text!r} is not there"
+        file.write_text(before.replace(text, other, 1), encoding="utf-8")
+        return finds(Path(folder))
 
 
 def main() -> int:
-    missed = 0
-    for what, name, text, other in ERRORS:
-        with tempfile.TemporaryDirectory(dir=sys.argv[2]) as folder:
-            for source in APP.glob("*.swift"):
-                shutil.copy(source, folder)
-            file = Path(folder) / name
-            before = file.read_text(encoding="utf-8")
-            assert text in before, f"{what}: {name} has changed, {text!r} is not there"
-            file.write_text(before.replace(text, other, 1), encoding="utf-8")
-            found, message = finds(Path(folder))
-        print(f"{'found ' if found else 'MISSED'} {what}: {message if found else ''}")
-        missed += not found
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        results = list(pool.map(plant, ERRORS))
+    for (what, *_), (found, message) in zip(ERRORS, results, strict=True):
+        print(f"{'found ' if found else 'MISSED'} {what}: {message}")
+    missed = sum(not found for found, _ in results)
     print(f"planted errors: {len(ERRORS) - missed} of {len(ERRORS)} found")
     return bool(missed)
 

@@ -1,10 +1,11 @@
 import QcnnKit
 import SwiftUI
 
-/// The top answer large, the top five as bars, and what they took.
+/// The top answer large, the top five as bars, what they took, and whose answer it is.
 struct AnswerView: View {
   let answer: Answer
   let times: MedianTimes
+  let model: String
   @Environment(\.accessibilityReduceMotion) private var reduceMotion
 
   var body: some View {
@@ -35,6 +36,9 @@ struct AnswerView: View {
       .accessibilityElement(children: .contain)
       .accessibilityLabel(text(.answerList, answer.top.first?.label ?? ""))
       TimesView(times: times)
+      Text(verbatim: model)
+        .font(.footnote)
+        .foregroundStyle(.secondary)
     }
     .frame(maxWidth: .infinity, alignment: .leading)
   }

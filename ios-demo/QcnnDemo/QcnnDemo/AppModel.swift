@@ -26,15 +26,14 @@ final class AppModel: ObservableObject {
     let library = ModelFolders(
       bundled: assets.appendingPathComponent("models"),
       imported: folder.appendingPathComponent("models"))
-    let engine = EngineModel(library: library, preferences: StoredPreferences())
-    let version = bundle.object(forInfoDictionaryKey: "CFBundleShortVersionString") as? String
+    let preferences = StoredPreferences()
+    let engine = EngineModel(library: library, preferences: preferences)
     self.engine = Observed(engine)
-    live = Observed(LiveModel(camera: camera, engine: engine))
+    live = Observed(LiveModel(camera: camera, engine: engine, preferences: preferences))
     photo = Observed(PhotoModel(engine: engine, decode: PhotoDecoder.decode))
     benchmark = Observed(
-      BenchmarkModel(
-        engine: engine, versions: ["qcnn": Libraries.qcnn, "app": version ?? "0"]
-      ) { entry, setting, progress in
+      BenchmarkModel(engine: engine, versions: ["qcnn": Libraries.qcnn]) {
+        entry, setting, progress in
         let images = try GoldenImages.load(from: assets.appendingPathComponent("golden"))
         return try Benchmark().measure(entry, setting, images: images, progress: progress)
       })
@@ -72,7 +71,9 @@ final class AppModel: ObservableObject {
         Task { await live.model.perform(action) }
       }
     case .openSettings: SystemSettings.open()
-    case .chooseModel: tab = .settings
+    case .chooseModel:
+      engine.model.forgetImport()
+      tab = .settings
     case .choosePhoto, .chooseOtherPhoto:
       tab = .photo
       isChoosingPhoto = true
@@ -112,5 +113,9 @@ final class StoredPreferences: Preferences {
   var kernel: String? {
     get { defaults.string(forKey: "kernel") }
     set { defaults.set(newValue, forKey: "kernel") }
+  }
+  var isFrontCamera: Bool {
+    get { defaults.bool(forKey: "front_camera") }
+    set { defaults.set(newValue, forKey: "front_camera") }
   }
 }

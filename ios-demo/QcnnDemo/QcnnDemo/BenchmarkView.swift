@@ -74,8 +74,8 @@ private struct ResultView: View {
           Text(verbatim: text(measured.variant == "q" ? .benchmarkQ : .benchmarkFloat))
             .font(.headline)
             .accessibilityAddTraits(.isHeader)
-          row(.benchmarkMedian, milliseconds(measured.medianMs))
-          row(.benchmarkP90, milliseconds(measured.p90Ms))
+          row(.benchmarkMedian, benchmarked(measured.medianMs))
+          row(.benchmarkP90, benchmarked(measured.p90Ms))
           row(.benchmarkFile, size(measured.fileBytes))
           row(
             .benchmarkMemory,

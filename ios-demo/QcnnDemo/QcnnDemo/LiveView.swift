@@ -42,7 +42,7 @@ struct LiveView: View {
       BusyView(words: text(.liveWaiting)).padding()
     case .answer(let answer):
       ScrollView {
-        AnswerView(answer: answer, times: live.model.times).padding()
+        AnswerView(answer: answer, times: live.model.times, model: live.model.modelName).padding()
       }
       .frame(maxHeight: 320)
       .onChange(of: answer.top.first?.label) { label in speak(label) }

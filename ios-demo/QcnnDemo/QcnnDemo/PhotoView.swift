@@ -41,7 +41,7 @@ struct PhotoView: View {
     case .working:
       BusyView(words: text(.liveWaiting))
     case .answer(let answer):
-      AnswerView(answer: answer, times: photo.model.times)
+      AnswerView(answer: answer, times: photo.model.times, model: photo.model.modelName)
         .onAppear { Speech.announce(answer.top.first?.label ?? "") }
       choose(.photoOther)
     case .failed(let failure):

@@ -12,9 +12,15 @@ func percent(_ share: Double) -> String {
   share.formatted(.percent.precision(.fractionLength(1)))
 }
 
-func milliseconds(_ ms: Double?) -> String {
+/// Of one answer, or of a few frames.
+func milliseconds(_ ms: Double?, digits: Int = 1) -> String {
   guard let ms else { return text(.timeNone) }
-  return text(.timeMs, ms.formatted(.number.precision(.fractionLength(ms < 10 ? 2 : 1))))
+  return text(.timeMs, ms.formatted(.number.precision(.fractionLength(digits))))
+}
+
+/// Of a benchmark: three figures or a little more, so many are measured.
+func benchmarked(_ ms: Double) -> String {
+  milliseconds(ms, digits: ms < 10 ? 2 : ms < 100 ? 1 : 0)
 }
 
 func size(_ bytes: Int) -> String {

@@ -51,6 +51,11 @@ public struct Preprocessing: Equatable, Sendable {
   /// Shape (height, width, channels) of `size`, channels in the order of `channels`.
   public let meanImage: [Float]?
 
+  /// Whether an image has the size where it must have one.
+  func takes(_ image: RGBImage) -> Bool {
+    resize != .none || (image.height == size.height && image.width == size.width)
+  }
+
   /// - Throws: `QcnnError` if these contradict each other or are out of range.
   public init(
     size: Size, crop: Size? = nil, resize: Resize = .squash, channels: Channels = .rgb,

@@ -129,6 +129,13 @@ public struct RGBImage: Equatable, Sendable {
     return RGBImage(unchecked: out, width: w, height: h)
   }
 
+  /// Of the middle gray.
+  init(gray size: Preprocessing.Size) {
+    self.init(
+      unchecked: [UInt8](repeating: 127, count: 3 * size.height * size.width), width: size.width,
+      height: size.height)
+  }
+
   private init(unchecked pixels: [UInt8], width: Int, height: Int) {
     self.pixels = pixels
     self.width = width

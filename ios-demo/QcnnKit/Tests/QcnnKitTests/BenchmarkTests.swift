@@ -58,6 +58,25 @@ final class BenchmarkTests: XCTestCase {
     }
   }
 
+  func testImagesThatTheModelCannotTakeAreLeftOut() throws {
+    let golden = try Fixtures.golden()
+    let data = try Fixtures.model(golden.model)
+      .replacing("\"resize\":\"squash\"", by: "\"resize\":\"none\"  ")
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
+    try data.write(to: url)
+    defer { try? FileManager.default.removeItem(at: url) }
+    let images = try golden.images.map { try Fixtures.image($0.file) }
+    let fitting = images.filter { $0.width == 28 && $0.height == 28 }.count
+    XCTAssertTrue((1..<images.count).contains(fitting))
+    let entry = ModelEntry(id: "none", url: url)
+    for (some, count) in [(images, fitting), (images.filter { $0.width != 28 }, 1)] {
+      let outcome = try Benchmark(runs: 1, warmUp: 0).measure(
+        entry, Setting(threads: 1), images: some
+      ) { _, _ in true }
+      XCTAssertEqual(outcome?.images, count)
+    }
+  }
+
   func testIsStopped() throws {
     XCTAssertNil(try measure { done, _ in done < 3 })
   }

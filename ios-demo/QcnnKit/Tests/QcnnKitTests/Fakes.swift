@@ -35,11 +35,17 @@ final class FakeLibrary: ModelLibrary, @unchecked Sendable {
     ModelEntry(id: "two.tflite", url: URL(fileURLWithPath: "/two.tflite"), isImported: true),
   ]
   var full = false
+  var refusal: QcnnError?
 
   func entries() -> [ModelEntry] { models }
 
+  func entry(_ id: String) -> ModelEntry {
+    models.first { $0.id == id } ?? ModelEntry(id: id, url: URL(fileURLWithPath: "/nowhere/\(id)"))
+  }
+
   func add(_ url: URL) throws -> ModelEntry {
     if full { throw CocoaError(.fileWriteOutOfSpace) }
+    if let refusal { throw refusal }
     let entry = ModelEntry(id: url.lastPathComponent, url: url, isImported: true)
     models.append(entry)
     return entry
@@ -52,6 +58,7 @@ final class FakePreferences: Preferences {
   var model: String?
   var threads = 0
   var kernel: String?
+  var isFrontCamera = false
 }
 
 /// Gives the frames that a test puts into it.

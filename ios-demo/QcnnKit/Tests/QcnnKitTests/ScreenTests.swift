@@ -61,6 +61,17 @@ final class ScreenTests: XCTestCase {
     XCTAssertEqual(name, "two")
   }
 
+  func testModelThatWentAwayBeforeTheStart() async {
+    let preferences = FakePreferences()
+    preferences.model = "three.tflite"
+    let engine = makeEngine(preferences: preferences, open: EngineModel.open)
+    engine.load()
+    await engine.settle()
+    guard case .failed(.model(.gone, let name, _)) = engine.state else { return XCTFail() }
+    XCTAssertEqual(name, "three")
+    XCTAssertEqual(engine.selected?.id, "three.tflite")
+  }
+
   func testImport() async {
     let library = FakeLibrary()
     let engine = makeEngine(library: library)
@@ -69,6 +80,15 @@ final class ScreenTests: XCTestCase {
     XCTAssertEqual(engine.importFailure, .importFailed)
     XCTAssertEqual(engine.importFailure?.actions, [.retry])
     library.full = false
+    library.refusal = QcnnError(.damaged, "cut off")
+    engine.add(URL(fileURLWithPath: "/new.tflite"))
+    XCTAssertEqual(
+      engine.importFailure, .model(.damaged, name: "new.tflite", detail: "cut off"))
+    XCTAssertEqual(engine.importFailure?.actions, [.chooseModel])
+    XCTAssertEqual(engine.selected?.id, "one-q.tflite")
+    engine.forgetImport()
+    XCTAssertNil(engine.importFailure)
+    library.refusal = nil
     engine.add(URL(fileURLWithPath: "/new.tflite"))
     XCTAssertNil(engine.importFailure)
     XCTAssertEqual(engine.selected?.id, "new.tflite")
@@ -95,12 +115,17 @@ final class ScreenTests: XCTestCase {
     preferences.threads = 99  // From another device.
     engine.load()
     await engine.settle()
+    preferences.kernel = "abacus"
+    engine.load()
+    await engine.settle()
     XCTAssertEqual(
       seen.settings,
       [
         Setting(threads: 4), Setting(threads: 2), Setting(threads: 2, kernel: "reference"),
-        Setting(threads: 4, kernel: "reference"),
+        Setting(threads: 4, kernel: "reference"), Setting(threads: 4),
       ])
+    XCTAssertEqual(makeEngine(mostThreads: 8).setting.threads, 4)
+    XCTAssertEqual(makeEngine(mostThreads: 2).setting.threads, 2)
   }
 
   func testModelChosenWhileAnotherLoads() async {
@@ -122,10 +147,11 @@ final class ScreenTests: XCTestCase {
   // The live screen.
 
   private func live(
-    _ camera: FakeCamera, _ engine: EngineModel? = nil
+    _ camera: FakeCamera, _ engine: EngineModel? = nil,
+    preferences: FakePreferences = FakePreferences()
   ) async -> (LiveModel, EngineModel) {
     let engine = engine ?? makeEngine()
-    let live = LiveModel(camera: camera, engine: engine)
+    let live = LiveModel(camera: camera, engine: engine, preferences: preferences)
     engine.load()
     await engine.settle()
     await live.appear()
@@ -224,6 +250,22 @@ final class ScreenTests: XCTestCase {
     XCTAssertEqual(live.state, .loading(name: "two"))
     await engine.settle()
     XCTAssertEqual(live.state, .waiting)
+    XCTAssertEqual(live.modelName, "two")
+  }
+
+  func testBrokenModelIsShownBeforeTheCamerasFailure() async {
+    let library = FakeLibrary()
+    let engine = makeEngine(library: library) { entry, _ in
+      if entry.isImported { return FakeClassifier() }
+      throw QcnnError(.damaged, "cut off")
+    }
+    let camera = FakeCamera()
+    camera.access = .denied
+    let (live, _) = await live(camera, engine)
+    XCTAssertEqual(live.state, .failed(.model(.damaged, name: "one-q", detail: "cut off")))
+    engine.select(library.models[1])
+    await engine.settle()
+    XCTAssertEqual(live.state, .failed(.denied))
   }
 
   func testNothingRunsInTheBackground() async {
@@ -241,7 +283,7 @@ final class ScreenTests: XCTestCase {
   func testScreenLeftWhileTheCameraStarts() async {
     let camera = FakeCamera()
     let engine = makeEngine()
-    let live = LiveModel(camera: camera, engine: engine)
+    let live = LiveModel(camera: camera, engine: engine, preferences: FakePreferences())
     camera.whileStarting = { live.disappear() }
     await live.appear()
     XCTAssertEqual(live.state, .idle)
@@ -250,11 +292,15 @@ final class ScreenTests: XCTestCase {
 
   func testSwitchingTheCamera() async {
     let camera = FakeCamera()
-    let (live, _) = await live(camera)
+    let preferences = FakePreferences()
+    let (live, _) = await live(camera, preferences: preferences)
     await live.switchCamera()
     XCTAssertEqual(live.position, .front)
     XCTAssertEqual(camera.starts, [.back, .front])
     XCTAssertEqual(live.state, .waiting)
+    // The next start remembers.
+    let (later, _) = await self.live(FakeCamera(), preferences: preferences)
+    XCTAssertEqual(later.position, .front)
   }
 
   // The photo screen.
@@ -341,6 +387,30 @@ final class ScreenTests: XCTestCase {
     XCTAssertEqual(json["format"] as? Int, 1)
   }
 
+  func testFiguresOfAnotherModelOrSettingAreNotShown() async {
+    let measurement = measurement
+    let library = FakeLibrary()
+    let engine = makeEngine(library: library)
+    let model = BenchmarkModel(engine: engine) { _, _, _ in
+      Benchmark.Outcome(measurements: [measurement], agreement: nil, images: 1)
+    }
+    for change in [{ engine.select(library.models[1]) }, { engine.setThreads(1) }] {
+      model.run()
+      await model.settle()
+      guard case .finished = model.state else { return XCTFail("\(model.state)") }
+      engine.load()  // The same again.
+      guard case .finished = model.state else { return XCTFail("\(model.state)") }
+      change()
+      XCTAssertEqual(model.state, .idle)
+      XCTAssertNil(model.setting)
+    }
+    // Changed while it ran.
+    model.run()
+    engine.setThreads(2)
+    await model.settle()
+    XCTAssertEqual(model.state, .idle)
+  }
+
   func testExportFails() async {
     let measurement = measurement
     let nowhere = URL(fileURLWithPath: "/nowhere/at/all")
@@ -399,28 +469,51 @@ final class ScreenTests: XCTestCase {
     let files = FileManager.default
     let folder = files.temporaryDirectory.appendingPathComponent(UUID().uuidString)
     let bundled = folder.appendingPathComponent("bundled")
+    let imported = folder.appendingPathComponent("imported")
     try files.createDirectory(at: bundled, withIntermediateDirectories: true)
     defer { try? files.removeItem(at: folder) }
     for name in ["net-q.tflite", "net.tflite", "net.txt", "other.tflite"] {
       try Data(name.utf8).write(to: bundled.appendingPathComponent(name))
     }
-    let library = ModelFolders(
-      bundled: bundled, imported: folder.appendingPathComponent("imported"))
-    XCTAssertEqual(library.entries().map(\.id), ["net-q.tflite", "other.tflite"])
+    let library = ModelFolders(bundled: bundled, imported: imported)
+    XCTAssertEqual(library.entries().map(\.name), ["net-q", "other"])
     XCTAssertEqual(library.entries()[0].twin?.lastPathComponent, "net.tflite")
     XCTAssertNil(library.entries()[1].twin)
-    let source = bundled.appendingPathComponent("other.tflite")
-    XCTAssertEqual(try library.add(source).id, "other-2.tflite")
-    XCTAssertEqual(try library.add(source).id, "other-3.tflite")
-    XCTAssertThrowsError(try library.add(folder.appendingPathComponent("no such file")))
-    XCTAssertEqual(library.entries().filter(\.isImported).count, 2)
-    XCTAssertEqual(
-      try files.contentsOfDirectory(atPath: folder.appendingPathComponent("imported").path).count, 2
-    )
     try library.remove(library.entries()[0])  // Bundled ones stay.
-    XCTAssertEqual(library.entries().count, 4)
-    try library.remove(library.entries()[3])
-    XCTAssertEqual(library.entries().count, 3)
+    XCTAssertEqual(library.entries().count, 2)
+
+    // Copies that are refused leave nothing.
+    let golden = try Fixtures.golden()
+    let cut = folder.appendingPathComponent("cut.tflite")
+    try Fixtures.model(golden.model).prefix(5000).write(to: cut)
+    let float = folder.appendingPathComponent(golden.float)
+    try Fixtures.model(golden.float).replacing("qcnn_tflite", by: "qcnn_tflitx").write(to: float)
+    for (url, problem) in [(cut, Problem.damaged), (float, .noMetadata)] {
+      XCTAssertThrowsError(try library.add(url)) {
+        XCTAssertEqual(($0 as? QcnnError)?.problem, problem)
+      }
+    }
+    XCTAssertThrowsError(try library.add(folder.appendingPathComponent("no such file"))) {
+      XCTAssertFalse($0 is QcnnError)
+    }
+    XCTAssertEqual(try files.contentsOfDirectory(atPath: imported.path), [])
+
+    // The float model is prepared as its twin says, and found beside it.
+    let quantized = Fixtures.assets.appendingPathComponent("models/" + golden.model)
+    let first = try library.add(quantized)
+    XCTAssertNil(first.twin)
+    _ = try library.add(float)
+    XCTAssertEqual(library.entry(first.id).twin?.lastPathComponent, golden.float)
+    XCTAssertEqual(try library.add(quantized).id, first.id)  // In place of the other.
+    XCTAssertEqual(library.entries().filter(\.isImported).count, 2)
+    XCTAssertEqual(try files.contentsOfDirectory(atPath: imported.path).count, 2)
+    _ = try Classifier(contentsOf: first.url)
+
+    try library.remove(first)
+    XCTAssertEqual(
+      library.entries().filter(\.isImported).map(\.url.lastPathComponent), [golden.float])
+    // Still an entry, which cannot be opened.
+    XCTAssertEqual(library.entry(first.id).name, first.name)
   }
 
   func testAnnouncements() async {

@@ -20,6 +20,7 @@ public final class BenchmarkModel: ViewModel {
   public private(set) var exportFailed = false { willSet { willChange() } }
   /// Of the run whose outcome is shown.
   public private(set) var setting: Setting?
+  private var entry: ModelEntry?
 
   private let engine: EngineModel
   private let measure: Measure
@@ -40,6 +41,7 @@ public final class BenchmarkModel: ViewModel {
     self.folder = folder
     self.measure = measure
     super.init()
+    engine.listen { [weak self] in self?.forgetIfOutdated() }
   }
 
   public func run() {
@@ -48,6 +50,7 @@ public final class BenchmarkModel: ViewModel {
     let measure = measure
     let stopped = stopped
     self.setting = setting
+    self.entry = entry
     stopped.isSet = false
     exported = nil
     exportFailed = false
@@ -68,7 +71,19 @@ public final class BenchmarkModel: ViewModel {
       case .success(nil): state = .idle
       case .failure(let error): state = .failed(Failure(error, model: entry.name))
       }
+      forgetIfOutdated()
     }
+  }
+
+  /// Figures are not shown beside the name of another model or setting than they were measured with.
+  private func forgetIfOutdated() {
+    guard work == nil, let setting, setting != engine.setting || entry != engine.selected else {
+      return
+    }
+    self.setting = nil
+    exported = nil
+    exportFailed = false
+    state = .idle
   }
 
   public func cancel() { stopped.isSet = true }
@@ -81,10 +96,12 @@ public final class BenchmarkModel: ViewModel {
     guard case .finished(let outcome) = state, let setting, let first = outcome.measurements.first
     else { return }
     do {
+      let machine = Machine.describe()
       let document = try ResultDocument(
-        outcome.measurements, machine: .describe(), threads: setting.threads,
+        outcome.measurements, machine: machine, threads: setting.threads,
         runtimeVersion: Libraries.tensorFlowLite, versions: versions, date: date)
-      let url = folder.appendingPathComponent("\(first.name)-benchmark.json")
+      let name = "\(first.name)-\(machine.cpu).json".map { " /".contains($0) ? "-" : $0 }
+      let url = folder.appendingPathComponent(String(name))
       try document.json().write(to: url, options: .atomic)
       exportFailed = false
       exported = url
@@ -104,20 +121,20 @@ extension Benchmark {
   /// Measures a model of the app and its float twin.
   ///
   /// - Parameters:
-  ///   - images: the golden ones.
+  ///   - images: the golden ones; those that the model cannot take are left out.
   /// - Returns: nil if it was stopped.
   public func measure(
     _ entry: ModelEntry, _ setting: Setting, images: [RGBImage],
     progress: @escaping (Int, Int) -> Bool
   ) throws -> Outcome? {
     let file = try ModelFile(contentsOf: entry.url)
+    let info = try ModelInfo(file)
     var subjects = [
       Subject(name: entry.name, file: file) {
         try Classifier(file, threads: setting.threads, ops: setting.ops)
       }
     ]
     if let url = entry.twin {
-      let info = try ModelInfo(file)
       let twin = try ModelFile(contentsOf: url)
       let name = url.deletingPathExtension().lastPathComponent
       subjects.append(
@@ -126,7 +143,10 @@ extension Benchmark {
           try Classifier(twin, threads: setting.threads, ops: .none, twin: info)
         })
     }
-    return try run(subjects, images: images, progress: progress)
+    let fitting = images.filter(info.preprocessing.takes)
+    return try run(
+      subjects, images: fitting.isEmpty ? [RGBImage(gray: info.preprocessing.size)] : fitting,
+      progress: progress)
   }
 }
 

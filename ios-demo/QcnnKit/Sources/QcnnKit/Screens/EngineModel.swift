@@ -3,10 +3,12 @@ import Foundation
 /// What people set, kept between starts.
 public protocol Preferences: AnyObject {
   var model: String? { get set }
-  /// 0: as many as there are big cores.
+  /// 0: as many as there are big cores, four at most.
   var threads: Int { get set }
   /// nil: the fastest.
   var kernel: String? { get set }
+  /// Of the live screen.
+  var isFrontCamera: Bool { get set }
 }
 
 /// How a model is run.
@@ -63,7 +65,8 @@ public final class EngineModel: ViewModel {
     models = library.entries()
     state = .loading(name: "")
     super.init()
-    selected = models.first { $0.id == preferences.model } ?? models.first
+    // The one chosen before, even if its file is gone: opening it says so.
+    selected = preferences.model.map(library.entry) ?? models.first
   }
 
   @Sendable public nonisolated static func open(
@@ -77,10 +80,11 @@ public final class EngineModel: ViewModel {
   public func listen(_ listener: @escaping @MainActor () -> Void) { listeners.append(listener) }
 
   public var setting: Setting {
-    let wanted = preferences.threads
-    return Setting(
-      threads: wanted == 0 ? mostThreads : min(max(1, wanted), mostThreads),
-      kernel: preferences.kernel)
+    let wanted = preferences.threads == 0 ? 4 : preferences.threads
+    let kernel = preferences.kernel
+    // The choice may come from another device.
+    let isThere = Kernel.all.contains { $0.isAvailable && $0.name == kernel }
+    return Setting(threads: min(max(1, wanted), mostThreads), kernel: isThere ? kernel : nil)
   }
 
   public var threadChoices: ClosedRange<Int> { 1...mostThreads }
@@ -128,7 +132,7 @@ public final class EngineModel: ViewModel {
   /// Until what was begun is done; for tests.
   public func settle() async { await loading?.value }
 
-  /// Copies a model into the app and chooses it.
+  /// Copies a model into the app and chooses it, unless it cannot be used.
   public func add(_ url: URL) {
     importFailure = nil
     do {
@@ -138,9 +142,13 @@ public final class EngineModel: ViewModel {
       select(entry)
     } catch {
       imported = nil
-      importFailure = .importFailed
+      importFailure =
+        error is QcnnError ? Failure(error, model: url.lastPathComponent) : .importFailed
     }
   }
+
+  /// Another model is to be chosen.
+  public func forgetImport() { importFailure = nil }
 
   /// What kept the file from being read before it could be copied.
   public func importFailed() {

@@ -51,15 +51,22 @@ public final class LiveModel: ViewModel {
 
   private let camera: any Camera
   private let engine: EngineModel
+  private let preferences: any Preferences
   private var isVisible = false
+  /// Why there are no frames. A model that cannot be used is shown before it: with that, no camera helps.
+  private var cameraFailure: Failure?
   private var loop: Task<Void, Never>?
 
-  public init(camera: any Camera, engine: EngineModel) {
+  public init(camera: any Camera, engine: EngineModel, preferences: any Preferences) {
     self.camera = camera
     self.engine = engine
+    self.preferences = preferences
+    position = preferences.isFrontCamera ? .front : .back
     super.init()
     engine.listen { [weak self] in self?.engineChanged() }
   }
+
+  public var modelName: String { engine.selected?.name ?? "" }
 
   /// The screen is in front.
   public func appear() async {
@@ -87,6 +94,7 @@ public final class LiveModel: ViewModel {
 
   public func switchCamera() async {
     position = position == .back ? .front : .back
+    preferences.isFrontCamera = position == .front
     stop()
     await start()
   }
@@ -94,10 +102,11 @@ public final class LiveModel: ViewModel {
   private func start() async {
     stop()
     guard isVisible else { return }
+    cameraFailure = nil
     switch camera.access {
-    case .notAsked: state = .failed(.ask)
-    case .denied: state = .failed(.denied)
-    case .restricted: state = .failed(.blocked)
+    case .notAsked: fail(.ask)
+    case .denied: fail(.denied)
+    case .restricted: fail(.blocked)
     case .granted:
       do {
         try await camera.start(position) { [weak self] in self?.happened($0) }
@@ -125,25 +134,37 @@ public final class LiveModel: ViewModel {
     switch event {
     case .running:
       isRunning = true
+      cameraFailure = nil
       engineChanged()
     case .stopped(let problem):
-      loop?.cancel()
-      loop = nil
       isRunning = false
       switch problem {
-      case .none: state = .failed(.noCamera)
-      case .inUse: state = .failed(.inUse)
-      case .lost: state = .failed(.lost)
-      case .broken: state = .failed(.cameraBroken)
+      case .none: fail(.noCamera)
+      case .inUse: fail(.inUse)
+      case .lost: fail(.lost)
+      case .broken: fail(.cameraBroken)
       }
     }
   }
 
+  private func fail(_ failure: Failure) {
+    cameraFailure = failure
+    engineChanged()
+  }
+
   private func engineChanged() {
-    guard isVisible, isRunning else { return }
+    guard isVisible, isRunning || cameraFailure != nil else { return }
     loop?.cancel()
     loop = nil
     times = MedianTimes()
+    if let cameraFailure {
+      if case .failed(let failure) = engine.state {
+        state = .failed(failure)
+      } else {
+        state = .failed(cameraFailure)
+      }
+      return
+    }
     switch engine.state {
     case .loading(let name): state = .loading(name: name)
     case .failed(let failure): state = .failed(failure)

@@ -2,7 +2,7 @@ import Foundation
 
 /// A model that can be chosen.
 public struct ModelEntry: Equatable, Sendable, Identifiable {
-  /// The file's name; unique.
+  /// Unique, and the same at the next start.
   public let id: String
   public let url: URL
   /// Its float original, beside it.
@@ -17,20 +17,26 @@ public struct ModelEntry: Equatable, Sendable, Identifiable {
   }
 
   /// What people see.
-  public var name: String { id.hasSuffix(".tflite") ? String(id.dropLast(7)) : id }
+  public var name: String { url.deletingPathExtension().lastPathComponent }
 }
 
 /// The models of the app.
 public protocol ModelLibrary: AnyObject, Sendable {
   /// The bundled ones first; the first is the default.
   func entries() -> [ModelEntry]
+  /// That of an id. Its file may be gone.
+  func entry(_ id: String) -> ModelEntry
   /// Copies a file into the app.
+  ///
+  /// - Throws: `QcnnError` if it is no model that can be used, and other errors if it cannot be copied.
   func add(_ url: URL) throws -> ModelEntry
   func remove(_ entry: ModelEntry) throws
 }
 
 /// Models in two folders: those that come with the app, and those that people bring.
 public final class ModelFolders: ModelLibrary, @unchecked Sendable {
+  private static let quantized = "-q.tflite"
+  private static let importedIDs = "imported/"
   private let bundled: URL
   private let imported: URL
   private let files = FileManager.default
@@ -40,44 +46,39 @@ public final class ModelFolders: ModelLibrary, @unchecked Sendable {
     self.imported = imported
   }
 
+  /// The float twin of a bundled model is no entry of its own.
   public func entries() -> [ModelEntry] {
-    let models = list(bundled)
-    let names = Set(models.map(\.lastPathComponent))
-    func twin(_ name: String) -> String {
-      name.replacingOccurrences(of: "-q.tflite", with: ".tflite")
-    }
-    let twins = Set(models.map(\.lastPathComponent).filter { twin($0) != $0 }.map(twin))
-    let own = models.filter { !twins.contains($0.lastPathComponent) }.map { url in
-      let name = url.lastPathComponent
-      let float = twin(name)
-      return ModelEntry(
-        id: name, url: url,
-        twin: float != name && names.contains(float) ? bundled.appendingPathComponent(float) : nil)
-    }
-    return own
-      + list(imported).map { ModelEntry(id: $0.lastPathComponent, url: $0, isImported: true) }
+    let names = list(bundled)
+    let twins = Set(names.compactMap(Self.twin))
+    return names.filter { !twins.contains($0) }.map(entry)
+      + list(imported).map { entry(Self.importedIDs + $0) }
   }
 
-  /// Copies a file, whole or not at all; another of the same name stays.
+  public func entry(_ id: String) -> ModelEntry {
+    let isImported = id.hasPrefix(Self.importedIDs)
+    let folder = isImported ? imported : bundled
+    let name = isImported ? String(id.dropFirst(Self.importedIDs.count)) : id
+    let twin = Self.twin(of: name).map(folder.appendingPathComponent)
+    return ModelEntry(
+      id: id, url: folder.appendingPathComponent(name),
+      twin: twin.flatMap { files.fileExists(atPath: $0.path) ? $0 : nil }, isImported: isImported)
+  }
+
+  /// Copies a file and checks it there; nothing is left of one that is refused. One of the same name is
+  /// replaced.
   public func add(_ url: URL) throws -> ModelEntry {
     try files.createDirectory(at: imported, withIntermediateDirectories: true)
-    let taken = Set(entries().map(\.id))
-    let stem = url.deletingPathExtension().lastPathComponent
-    var name = "\(stem).tflite"
-    var number = 2
-    while taken.contains(name) {
-      name = "\(stem)-\(number).tflite"
-      number += 1
-    }
+    let stem = String(url.deletingPathExtension().lastPathComponent.drop { $0 == "." })
+    let name = (stem.isEmpty ? "model" : stem) + ".tflite"
     let partial = imported.appendingPathComponent(".\(UUID().uuidString)")
-    do {
-      try files.copyItem(at: url, to: partial)
-      try files.moveItem(at: partial, to: imported.appendingPathComponent(name))
-    } catch {
-      try? files.removeItem(at: partial)
-      throw error
+    defer { try? files.removeItem(at: partial) }
+    try files.copyItem(at: url, to: partial)
+    _ = try ModelInfo(ModelFile(contentsOf: partial), twin: quantizedTwin(of: stem))
+    // In one step: the file that is replaced may be mapped.
+    guard rename(partial.path, imported.appendingPathComponent(name).path) == 0 else {
+      throw CocoaError(.fileWriteUnknown)
     }
-    return ModelEntry(id: name, url: imported.appendingPathComponent(name), isImported: true)
+    return entry(Self.importedIDs + name)
   }
 
   public func remove(_ entry: ModelEntry) throws {
@@ -85,9 +86,19 @@ public final class ModelFolders: ModelLibrary, @unchecked Sendable {
     try files.removeItem(at: entry.url)
   }
 
-  private func list(_ folder: URL) -> [URL] {
+  /// Name of the float model beside a quantized one.
+  private static func twin(of name: String) -> String? {
+    name.hasSuffix(quantized) ? name.dropLast(quantized.count) + ".tflite" : nil
+  }
+
+  /// A float model that another tool wrote is prepared as its quantized twin says.
+  private func quantizedTwin(of stem: String) throws -> ModelInfo? {
+    let url = imported.appendingPathComponent(stem + Self.quantized)
+    return files.fileExists(atPath: url.path) ? try ModelInfo(ModelFile(contentsOf: url)) : nil
+  }
+
+  private func list(_ folder: URL) -> [String] {
     let names = (try? files.contentsOfDirectory(atPath: folder.path)) ?? []
     return names.filter { $0.hasSuffix(".tflite") && !$0.hasPrefix(".") }.sorted()
-      .map { folder.appendingPathComponent($0) }
   }
 }

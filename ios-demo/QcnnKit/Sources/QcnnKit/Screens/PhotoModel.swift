@@ -31,6 +31,8 @@ public final class PhotoModel: ViewModel {
     engine.listen { [weak self] in self?.classify() }
   }
 
+  public var modelName: String { engine.selected?.name ?? "" }
+
   /// A photo was chosen, or came from another app; nil: it could not be loaded.
   public func show(_ data: Data?) {
     work?.cancel()
