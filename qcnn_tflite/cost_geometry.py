@@ -49,14 +49,14 @@ class Target:
         Bytes of cache of a thread.
     window : tuple of int
         Output rows that the kernel handles at a time, for 1 to 6 kernel columns.
-    chunk_weight : float
-        Lookups of subspaces that share a scale, times the root of d.
+    chunk_weights : tuple of (float, float)
+        Lookups of subspaces that share a scale, times the root of d; of convolutions and of 1x1 ones.
     """
 
     l1: int
     l2: int
     window: tuple[int, ...]
-    chunk_weight: float = 210
+    chunk_weights: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,6 @@ def _chunks(
     grids: list[_Grid], beside: int, M: int, K: int, d: int, target: Target
 ) -> list[list[_Part]]:
     """`beside`: grids of the same kernel rows, which follow each other."""
-    limit = target.chunk_weight / math.sqrt(d)
     row_bytes = K * LANES * 2
 
     def rows_at_a_time(grid: _Grid) -> int:
@@ -118,6 +117,7 @@ def _chunks(
         return _Part(grid, planes, window, -(-planes // fit))
 
     taps = sum(grid.ny * grid.nx for grid in grids)
+    limit = target.chunk_weights[taps == 1] / math.sqrt(d)
     at_once = int(limit / taps)
     if at_once >= 1:
         count = -(-M // at_once)

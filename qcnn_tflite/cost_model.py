@@ -146,7 +146,8 @@ def kernel_model(kernel: str) -> Mapping[str, Any]:
 
 def kernel_target(model: Mapping[str, Any]) -> Target:
     """What plans of a kernel depend on."""
-    return Target(model["l1"], model["l2"], tuple(model["window"]), model.get("chunk_weight", 210))
+    convolution, pointwise = model["chunk_weights"]
+    return Target(model["l1"], model["l2"], tuple(model["window"]), (convolution, pointwise))
 
 
 def origin(kernel: str) -> str:

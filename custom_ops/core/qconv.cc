@@ -155,8 +155,9 @@ LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& 
 }
 
 void LookupConv::make_chunks() {
-  const double limit = kConvChunkWeight / std::sqrt(static_cast<double>(d_));
   const double taps = static_cast<double>(shape_.kernel_h * shape_.kernel_w);
+  const double limit =
+      (taps > 1 ? kConvChunkWeight : kPointwiseChunkWeight) / std::sqrt(static_cast<double>(d_));
   // Grids of the same kernel rows follow each other.
   size_t beside = 1;
   while (beside < grids_.size() && grids_[beside].first_ky == grids_[0].first_ky) ++beside;
