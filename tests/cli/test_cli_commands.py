@@ -69,6 +69,16 @@ def test_help_does_not_load_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_convert_distils(convert, nets):
+    images = ["--calibration", nets / "images", "--preprocessing", nets / "how.json"]
+    done = convert(nets / "float.tflite", *images, "--distill", "1", "--json")
+    assert done.code == 0
+    found = done.json["distillation"]
+    assert 0 < found["passes"] <= 1
+    assert 0 <= found["after"]["kl"] <= found["before"]["kl"]
+    assert os.listdir() == ["float-q.tflite"]  # and no checkpoint
+
+
 def test_convert_reports_every_layer(convert, nets):
     done = convert(nets / "float.tflite", "--float-output", "f.tflite", "--json")
     assert done.code == 0
