@@ -11,8 +11,7 @@ from . import options
 
 HELP = "write result files as one HTML page, with charts and sortable tables"
 EXAMPLES = """\
-  qcnn-tflite benchmark net.tflite --images val/ --layers -o net.json
-  qcnn-tflite report net.json -o report.html
+  qcnn-tflite report net.json -o report.html      after: qcnn-tflite benchmark net.tflite -o net.json
   qcnn-tflite report phone.json board.json conversion.json -o report.html
 """
 
