@@ -53,7 +53,9 @@ def check_project(text: str) -> None:
 
     used = set(references([v for o in objects.values() for v in o.values()]))
     used.add(project["rootObject"])
-    expect(used <= set(objects), f"project: ids without objects: {used - set(objects)}")
+    if not used <= set(objects):
+        problems.append(f"project: ids without objects: {used - set(objects)}")
+        return
     expect(set(objects) <= used, f"project: objects that nothing names: {set(objects) - used}")
     root = objects[project["rootObject"]]
     expect(root["isa"] == "PBXProject", "project: rootObject is no PBXProject")
@@ -77,7 +79,9 @@ def check_project(text: str) -> None:
             expect(copied, f"project: {file['path']} is not copied into the app")
     for reference in of("XCLocalSwiftPackageReference"):
         manifest = PROJECT / reference["relativePath"] / "Package.swift"
-        expect(manifest.is_file(), f"project: no {manifest}")
+        if not manifest.is_file():
+            expect(False, f"project: no {manifest}")
+            continue
         text = manifest.read_text(encoding="utf-8")
         for product in of("XCSwiftPackageProductDependency"):
             expect(
@@ -110,6 +114,8 @@ def check_project(text: str) -> None:
             if kind == "application":
                 plist = PROJECT / settings["INFOPLIST_FILE"]
                 expect(plist.is_file(), f"project: no {plist}")
+                icon = f"{settings['ASSETCATALOG_COMPILER_APPICON_NAME']}.appiconset"
+                check_icon(APP / "Assets.xcassets" / icon)
             elif kind == "bundle.unit-test":
                 expect("/QcnnDemo.app/" in settings["TEST_HOST"], f"project: TEST_HOST of {name}")
                 expect(settings["BUNDLE_LOADER"] == "$(TEST_HOST)", f"project: loader of {name}")
@@ -130,6 +136,15 @@ def check_project(text: str) -> None:
     ]
     for settings in common:
         expect(settings["IPHONEOS_DEPLOYMENT_TARGET"] == "16.0", "project: not iOS 16")
+
+
+def check_icon(folder: Path) -> None:
+    contents = folder / "Contents.json"
+    if not contents.is_file():
+        expect(False, f"project: no {contents}")
+        return
+    for image in json.loads(contents.read_text(encoding="utf-8"))["images"]:
+        expect((folder / image["filename"]).is_file(), f"no {folder / image['filename']}")
 
 
 SPECIFIER = re.compile(r"%(?:(\d+)\$)?(@|lld|%)")
@@ -180,8 +195,8 @@ def check_words() -> None:
     text = "\n".join(p.read_text(encoding="utf-8") for p in sources if p.name != "Word.swift")
     for name, key in cases.items():
         expect(re.search(rf"\.{name}\b", text), f"the word {key} is not used")
-        for language in LANGUAGES:
-            for unit in texts(strings[key]["localizations"][language]):
+        for localization in strings.get(key, {"localizations": {}})["localizations"].values():
+            for unit in texts(localization):
                 count = len(arguments(unit["value"]))
                 calls = re.findall(rf"text\(\s*\.{name}\b(.)", text)
                 expect(

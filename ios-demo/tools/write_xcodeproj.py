@@ -178,6 +178,7 @@ for name, kind, ext in (
     dependencies = []
     if ext == "app":
         settings |= {
+            "ASSETCATALOG_COMPILER_APPICON_NAME": "AppIcon",
             "PRODUCT_BUNDLE_IDENTIFIER": BUNDLE,
             "INFOPLIST_FILE": f"{name}/Info.plist",
             "SWIFT_EMIT_LOC_STRINGS": "YES",

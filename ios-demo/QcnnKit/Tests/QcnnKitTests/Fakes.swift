@@ -123,10 +123,10 @@ func makeEngine(
     library: library, preferences: preferences, mostThreads: mostThreads, open: open)
 }
 
-/// Waits until something holds that other tasks bring about; two seconds at most.
+/// Waits until something holds that other tasks bring about; a minute at most, should a machine be busy.
 @MainActor
 func eventually(_ condition: () -> Bool) async -> Bool {
-  for _ in 0..<400 {
+  for _ in 0..<12000 {
     if condition() { return true }
     try? await Task.sleep(nanoseconds: 5_000_000)
   }
