@@ -143,7 +143,9 @@ def open_family(
             leave_out(VARIANTS[variant], str(error))
     every = {**files, **made}
     order = [*VARIANTS.values(), *every]
-    name = (base or path).stem if path.suffix else model
+    # The results of a quantized file belong to the network that it was made from.
+    named = path if reference is None else Path(reference)
+    name = named.stem if named.suffix else named.name
     return Family(name, dict(sorted(every.items(), key=lambda x: order.index(x[0]))), has_lrn)
 
 

@@ -21,6 +21,54 @@ def markdown(results: Sequence[dict[str, Any]], left_out: Sequence[dict[str, str
     return "\n\n".join(parts)
 
 
+def summary(results: Sequence[dict[str, Any]]) -> str:
+    """One row for every network and run: quantized beside float and int8.
+
+    Ratios are to the runtime's own kernels, and with our local response normalization in both.
+    """
+    head = ["network", "threads", "quantized ms", "float ms", "int8 ms", "over float", "over int8"]
+    head += ["with our LRN in both", "file, float → quantized", "peak memory", "top-1", "top-5"]
+    rows = []
+    for group in runs(results):
+        known = {(r["variant"], r.get("lrn", "stock")): r for r in group}
+        float_, int8 = known.get(("float", "stock")), known.get(("int8", "stock"))
+        q = known.get(("q", "ours")) or known.get(("q", "stock"))
+        if q is None:
+            continue
+        ratios = [speedup(group, q, v, "stock") for v in ("float", "int8")]
+        ours = [speedup(group, q, v, "ours") for v in ("float", "int8")]
+        rows.append(
+            [
+                q["model"],
+                str(q["threads"]),
+                *(
+                    "" if r is None else f"{r['summary_ms']['median']:.3g}"
+                    for r in (q, float_, int8)
+                ),
+                *("" if ratio is None else f"{ratio:.2f}x" for ratio in ratios),
+                ", ".join(f"{ratio:.2f}x" for ratio in ours if ratio is not None),
+                _arrow(float_, q, lambda r: format_bytes(r["sizes"]["file"])),
+                _arrow(float_, q, _memory),
+                _arrow(float_, q, lambda r: _share(r, "top1")),
+                _arrow(float_, q, lambda r: _share(r, "top5")),
+            ]
+        )
+    kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
+    lines = [_line(head[i] for i in kept), _line(["---"] + ["---:"] * (len(kept) - 1))]
+    lines += [_line(row[i] for i in kept) for row in rows]
+    where = dict.fromkeys(conditions([group[0]]).partition(", batch")[0] for group in runs(results))
+    date = max((r["date"] for r in results), default="")[:10]
+    return "\n".join([*lines, "", f"{'; '.join(where)}; {date}"])
+
+
+def _arrow(
+    before: dict[str, Any] | None, after: dict[str, Any], text: Callable[[dict[str, Any]], str]
+) -> str:
+    """``243.87 MB → 13.24 MB``; what is known of the two."""
+    both = [text(result) for result in (before, after) if result is not None and text(result)]
+    return " → ".join(both)
+
+
 def runs(results: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """Results that belong together: of one network, in one interleaved run."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
