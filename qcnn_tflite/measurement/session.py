@@ -236,7 +236,8 @@ class Session:
                     leave_out(f"{entry.label}, memory", str(error))
                 else:
                     if peak is not None:
-                        result["memory"] = {"peak_rss_bytes": peak, "runs": RUNS}
+                        count = RUNS if entry.is_tflite else len(result["samples_ms"])
+                        result["memory"] = {"peak_rss_bytes": peak, "runs": count}
         if request.images is not None:
             self._accuracy(pairs, leave_out)
         q = next((result for entry, result in pairs if entry.variant == "q"), None)

@@ -183,6 +183,18 @@ def test_bad_requests(benchmark, capsys, arguments, words):
     assert words in capsys.readouterr().err
 
 
+def test_int8_without_its_quantizer_is_left_out(benchmark, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "litert_quantizer", None)
+    words = ["--variants", "float,int8", "--stock-lrn", "--runs", 1, "--json", "--work", tmp_path]
+    assert benchmark(*words) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [r["variant"] for r in document["results"]] == ["float"]
+    (missing,) = document["left_out"]
+    assert missing["variant"] == "int8"
+    assert "pip install litert-quantizer" in missing["reason"]
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_absent_peers_are_named(folder, monkeypatch, tmp_path, capsys):
     monkeypatch.setitem(peers.RUNTIMES, "ncnn", ("ncnn", ("qcnn-no-such-package",)))
     output = tmp_path / "out.json"
