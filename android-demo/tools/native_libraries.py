@@ -16,6 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,7 @@ LIBC = [
     "fflush",
     "fopen",
     "fclose",
+    "stderr",
     "fscanf",
     "sscanf",
     "vsscanf",
@@ -169,6 +171,19 @@ EXPORTS = re.compile(
     r"qcnn_\w+|tflite_plugin_(create|destroy)_delegate|Java_qcnn_tflite_Native_\w+"
 )
 
+# Where zig's own way of naming a processor makes LLVM stop ("Do not know how to split the result of this
+# operator"): clang's, as the NDK does it, with what zig otherwise says of its libc++.
+_NEON_CLANG = (
+    "--target=armv7a-linux-androideabi24", "-mthumb", "-mfpu=neon", "-mfloat-abi=softfp", "-DNDEBUG",
+    "-D_LIBCPP_ABI_VERSION=1", "-D_LIBCPP_ABI_NAMESPACE=__1", "-D_LIBCPP_HAS_THREADS=1",
+    "-D_LIBCPP_HAS_MONOTONIC_CLOCK", "-D_LIBCPP_HAS_TERMINAL", "-D_LIBCPP_HAS_FILESYSTEM=1",
+    "-D_LIBCPP_HAS_RANDOM_DEVICE", "-D_LIBCPP_HAS_LOCALIZATION", "-D_LIBCPP_HAS_UNICODE",
+    "-D_LIBCPP_HAS_WIDE_CHARACTERS", "-D_LIBCPP_HAS_TIME_ZONE_DATABASE", "-D_LIBCPP_PSTL_BACKEND_SERIAL",
+    "-D_LIBCPP_HAS_VENDOR_AVAILABILITY_ANNOTATIONS=0",
+    "-D_LIBCPP_HARDENING_MODE_DEFAULT=_LIBCPP_HARDENING_MODE_NONE",
+    "-D_LIBCPP_ASSERTION_SEMANTIC_DEFAULT=_LIBCPP_ASSERTION_SEMANTIC_IGNORE",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Abi:
@@ -184,13 +199,13 @@ class Abi:
 ABIS = (
     Abi(
         "arm64-v8a", "aarch64-linux-android.24", "aarch64", (),
-        {"_dotprod": ("-march=armv8.2-a+fp16+dotprod",)},
+        {"_dotprod": ("-mcpu=generic+v8_2a+fullfp16+dotprod",)},
         ("qemu-aarch64", "-cpu", "max"), "/usr/aarch64-linux-gnu",
     ),
     Abi(
         "armeabi-v7a", "arm-linux-androideabi.24", "arm",
         ("-mcpu=generic+v7a+vfp3d16+thumb2", "-mfloat-abi=softfp"),
-        {"_neon": ("-mcpu=generic+v7a+neon+thumb2",)},
+        {"_neon": _NEON_CLANG},
         ("qemu-arm", "-cpu", "cortex-a9"), "/usr/arm-linux-gnueabi",
     ),
     Abi(
@@ -211,6 +226,7 @@ _CXX = [
     "condition_variable_destructor",
     "error_category",
     "exception",
+    "future",
     "hash",
     "memory",
     "mutex",
@@ -223,7 +239,6 @@ _CXX = [
     "thread",
     "verbose_abort",
     "vector",
-    "charconv",
     "chrono",
 ]
 _ABI = [
@@ -268,11 +283,15 @@ class Builder:
         self.objects.mkdir(parents=True, exist_ok=True)
 
     def build(self) -> Path:
-        objects = [self._ours(source) for source in self._sources()]
-        objects += [self._runtime(f"libcxx/src/{name}.cpp") for name in _CXX]
-        objects += [self._runtime(f"libcxxabi/src/{name}.cpp") for name in _ABI]
-        objects += [self._runtime(f"libunwind/src/{name}") for name in _UNWIND]
-        objects.append(self._bridge())
+        runtime = [f"libcxx/src/{name}.cpp" for name in _CXX]
+        runtime += [f"libcxxabi/src/{name}.cpp" for name in _ABI]
+        runtime += [f"libunwind/src/{name}" for name in _UNWIND]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = [*pool.map(self._ours, self._sources()), self._bridge()]
+            cxx = [*pool.map(self._runtime, runtime)]
+        archive = self.out / "libc++_static.a"
+        archive.unlink(missing_ok=True)
+        self._zig("ar", "rcs", archive, *cxx)
         stubs = [
             self._stub(name, symbols)
             for name, symbols in (("libc.so", LIBC), ("libm.so", LIBM), ("libdl.so", LIBDL))
@@ -281,7 +300,7 @@ class Builder:
         self._zig(
             "ld.lld", "-shared", "-nostdlib", "-soname", "libqcnn_ops.so", "-z", f"max-page-size={PAGE}",
             "-z", "now", "-z", "relro", "-z", "noexecstack", "--hash-style=both", "--eh-frame-hdr", "--gc-sections",
-            "--no-undefined", "--exclude-libs", "ALL", "--as-needed", "-s", "-o", target, *objects, *stubs, *self._builtins(),
+            "--no-undefined", "--exclude-libs", "ALL", "--as-needed", "-s", "-o", target, *objects, archive, *stubs, *self._builtins(),
         )  # fmt: skip
         return target
 
@@ -313,7 +332,7 @@ class Builder:
         source = self.lib / name
         flags = ["-w", "-O2", "-D_LIBCPP_BUILDING_LIBRARY", "-D_LIBCXXABI_BUILDING_LIBRARY", "-DLIBCXX_BUILDING_LIBCXXABI",
                  "-D_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS", "-D_LIBCXXABI_DISABLE_VISIBILITY_ANNOTATIONS",
-                 "-D_LIBUNWIND_HIDE_SYMBOLS", "-funwind-tables", "-DNDEBUG",
+                 "-D_LIBUNWIND_HIDE_SYMBOLS", "-DLIBCXXABI_NON_DEMANGLING_TERMINATE", "-funwind-tables", "-DNDEBUG",
                  f"-I{self.lib / 'libcxx/src'}", f"-I{self.lib / 'libcxxabi/src'}", f"-I{self.lib / 'libunwind/include'}"]  # fmt: skip
         if source.suffix == ".cpp":
             flags.append("-std=c++23")
@@ -352,9 +371,16 @@ class Builder:
             headers += [lib / "libcxx/include", lib / "libcxxabi/include"]
         headers += [lib / "include", lib / f"libc/include/{musl}-linux-musl", lib / "libc/include/generic-musl",
                     lib / f"libc/include/{musl}-linux-any", lib / "libc/include/any-linux-any"]  # fmt: skip
-        compiler = "c++" if source.suffix in (".cc", ".cpp") else "cc"
+        compiler = [
+            "c++" if source.suffix in (".cc", ".cpp") else "cc",
+            "-target",
+            self.abi.triple,
+            *self.abi.flags,
+        ]
+        if any(flag.startswith("--target=") for flag in flags):
+            compiler = ["clang"]
         self._zig(
-            compiler, "-target", self.abi.triple, *self.abi.flags, "-fPIC", "-fvisibility=hidden", "-ffunction-sections",
+            *compiler, "-fPIC", "-fvisibility=hidden", "-ffunction-sections",
             "-fno-stack-protector", "-fno-sanitize=all", "-U_LIBCPP_HAS_MUSL_LIBC", "-D_LIBCPP_HAS_MUSL_LIBC=1",
             "-Wno-macro-redefined", "-nostdinc", *(f"-isystem{folder}" for folder in headers),
             *flags, "-c", source, "-o", target,

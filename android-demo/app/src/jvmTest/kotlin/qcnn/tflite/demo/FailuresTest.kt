@@ -55,9 +55,10 @@ class FailuresTest : AppTest() {
         failure: Failure,
         bytes: ByteArray,
     ) {
-        import(bytes)
+        import(bytes, "mine.tflite")
         waitUntil("it is refused") { failureShown() }
         assertShows(failure)
+        Screenshot.check(activity, "failure-${failure.name.lowercase().replace('_', '-')}")
         assertEquals(emptyList<String>(), File(app.filesDir, "models").list().orEmpty().toList())
         click(R.id.failure_first)
         assertFalse(failureShown())
@@ -217,7 +218,7 @@ class FailuresTest : AppTest() {
         start()
         assertShows(Failure.OPS_MISSING)
         assertTrue(text(R.id.failure_detail), "QConv" in text(R.id.failure_detail))
-        Screenshot.check(activity, "failure-ops-missing")
+        Screenshot.check(activity, "failure-without-delegate")
     }
 
     @Test
@@ -254,6 +255,7 @@ class FailuresTest : AppTest() {
         start()
         assertShows(Failure.MODEL_GONE)
         assertTrue(text(R.id.failure_text), text(R.id.failure_text).startsWith("gone "))
+        Screenshot.check(activity, "failure-model-gone")
         click(R.id.failure_first)
         assertFalse(failureShown())
     }
