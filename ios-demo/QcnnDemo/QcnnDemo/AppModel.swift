@@ -65,7 +65,7 @@ final class AppModel: ObservableObject {
     switch action {
     case .allowCamera: Task { await live.model.perform(action) }
     case .retry:
-      if engine.model.importFailure != nil {
+      if tab == .settings {
         isImporting = true
       } else {
         Task { await live.model.perform(action) }

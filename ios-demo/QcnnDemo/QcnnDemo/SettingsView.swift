@@ -61,6 +61,7 @@ struct SettingsView: View {
     ) { result in
       if case .success(let url) = result { app.add(url) } else { model.importFailed() }
     }
+    .onDisappear { model.forgetImport() }
     .onChange(of: model.imported) { entry in
       if let entry { Speech.announce(text(.settingsImported, entry.name)) }
     }
