@@ -105,7 +105,12 @@ ROWS = {
     ),
     "efficientnet_lite0": Row(
         "efficientnet_lite0",
-        {"config": {"preset": "accurate", "last_fc": {"d": 2, "K": 64}}},
+        {
+            "config": {
+                "preset": "accurate",
+                "last_fc": {"d": 2, "K": 64, "codebooks": "shared", "output_scale": True},
+            }
+        },
         {"size": 6, "top1": 3.0},
     ),
     "default": Row("default", {"budget": {"compression": 15}}, {"size": 15, "top1": 0.5}),
