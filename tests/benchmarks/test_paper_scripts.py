@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import small_network
 
-from benchmarks import aaai16_table1, speed_test
+from benchmarks import aaai16_table1, aaai16_table2, speed_test
 from qcnn_tflite.measurement import documents
 from qcnn_tflite.published import PAPER
 from qcnn_tflite.result_document import result
@@ -75,6 +75,36 @@ def test_the_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["table1", str(tmp_path / "absent.json")])
     assert aaai16_table1.main() == 2
     assert "can be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", aaai16_table2.PAPER)
+def test_the_storage_that_the_paper_prints_is_that_of_the_formulas(name):
+    found = aaai16_table1.formulas(name)
+    before, after = aaai16_table2.PAPER[name].storage_mib
+    assert found.bytes_before / 2**20 == pytest.approx(before, abs=0.01)
+    # The files' headers, and codewords of conv1 that are longer than its channels, come on top.
+    assert found.bytes_after / 2**20 == pytest.approx(after, abs=0.04)
+
+
+def test_the_telephones_table(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "results.json"
+    memory = {"memory": {"peak_rss_bytes": 4 << 20, "runs": 10}}
+    found = [
+        {**_result("float", "stock", 20, 3 << 20), **memory},
+        _result("float", "ours", 12, 3 << 20),
+        {**_result("q", "ours", 2, 1 << 20), "footprint_bytes": 2 << 20},
+    ]
+    documents.write(path, found)
+    monkeypatch.setattr(sys, "argv", ["table2", str(path)])
+    assert aaai16_table2.main() == 0
+    lines = capsys.readouterr().out.splitlines()
+    paper = ["2.93", "0.95", "3.08x", "232.56", "12.60", "18.46x", "264.74", "74.65", "3.55x"]
+    assert lines[2].split()[-9:] == paper
+    cells = lines[3].split()[-9:]
+    assert cells == ["0.02", "0.002", "10.00x", "3.00", "1.00", "3.00x", "4.00", "2.00", "2.00x"]
+    documents.write(path, found[:2])  # without q there is nothing to compare
+    assert aaai16_table2.main() == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
 
 
 def test_the_speed_test(tmp_path, monkeypatch, capsys):
