@@ -55,10 +55,9 @@ class FailuresTest : AppTest() {
         failure: Failure,
         bytes: ByteArray,
     ) {
-        import(bytes, "mine.tflite")
+        import(bytes)
         waitUntil("it is refused") { failureShown() }
         assertShows(failure)
-        Screenshot.check(activity, "failure-${failure.name.lowercase().replace('_', '-')}")
         assertEquals(emptyList<String>(), File(app.filesDir, "models").list().orEmpty().toList())
         click(R.id.failure_first)
         assertFalse(failureShown())
@@ -218,7 +217,7 @@ class FailuresTest : AppTest() {
         start()
         assertShows(Failure.OPS_MISSING)
         assertTrue(text(R.id.failure_detail), "QConv" in text(R.id.failure_detail))
-        Screenshot.check(activity, "failure-without-delegate")
+        Screenshot.check(activity, "failure-ops-missing")
     }
 
     @Test
@@ -255,7 +254,6 @@ class FailuresTest : AppTest() {
         start()
         assertShows(Failure.MODEL_GONE)
         assertTrue(text(R.id.failure_text), text(R.id.failure_text).startsWith("gone "))
-        Screenshot.check(activity, "failure-model-gone")
         click(R.id.failure_first)
         assertFalse(failureShown())
     }
