@@ -69,11 +69,11 @@ abstract class AppTest {
         what: String,
         condition: () -> Boolean,
     ) {
-        val end = System.nanoTime() + 60_000_000_000
+        val end = System.nanoTime() + 300_000_000_000
         while (true) {
             settle()
             if (condition()) break
-            if (System.nanoTime() > end) fail("waited for a minute until $what")
+            if (System.nanoTime() > end) fail("waited for five minutes until $what")
             Thread.sleep(5)
         }
         settle()
