@@ -17,6 +17,7 @@ from . import cost_model, distillation, models
 from .budget import Budget, convert_within
 from .calibration.images import load_calibration
 from .calibration.memory import check_memory
+from .calibration.photos import COUNT, library_photos, takes_photos
 from .calibration.preprocessing import Preprocessing
 from .comparison import held_out_agreement
 from .config import PRESETS, Config
@@ -106,7 +107,9 @@ def convert(
         See `Config.load`.
     calibration : path, ndarray or iterable, optional
         A folder of images, an `.npy` or `.npz` file, or arrays as the network takes them. A few
-        hundred unlabelled images are enough; without any, the weights alone are approximated.
+        hundred unlabelled images are enough. Without any, a network that is known to take colour
+        images is calibrated on `qcnn_tflite.calibration.photos.library_photos` (unless its weights
+        are random); of any other one, and with ``"none"``, the weights alone are approximated.
     preprocessing : Preprocessing, optional
         How images become the network's input, where the model does not know it (or knows it wrong);
         it is stored in the converted model for every later use.
@@ -161,6 +164,7 @@ def convert(
     source = models.load_float(model, weights=weights, seed=seed, progress=progress)
     if preprocessing is not None:
         source = replace(source, preprocessing=preprocessing)
+    calibration, notes = _calibration(calibration, source, weights)
     if budget is not None:
         again = partial(
             convert,
@@ -256,7 +260,7 @@ def convert(
         quantized_bytes=len(converted),
         calibration_images=learned.images,
         seconds=time.perf_counter() - started,
-        notes=[*learned.notes, *paper_notes(source.name, settings.name)],
+        notes=[*notes, *learned.notes, *paper_notes(source.name, settings.name)],
         predicted_kernel=kernel or "",
         predicted_on=cost_model.origin(kernel) if kernel else "",
         agreement=agreement,
@@ -267,11 +271,26 @@ def convert(
     return result
 
 
+def _calibration(
+    given: Any, source: models.FloatModel, weights: str | os.PathLike[str] | None
+) -> tuple[Any, list[str]]:
+    """What to calibrate on, and a note if nobody chose it."""
+    if isinstance(given, str) and given == "none":
+        return None, []
+    if given is not None or weights == "random" or not takes_photos(source.preprocessing):
+        return given, []
+    note = (
+        f"calibrated on {COUNT} crops of two photographs that scikit-learn brings, for want of others; a "
+        "few hundred images of the kind that the network will see do better (calibration=FOLDER)"
+    )
+    return library_photos(), [note]
+
+
 def _check_distillation(passes: Any, calibration: Any, unlabelled: Any) -> None:
     """Refused now rather than after minutes of learning."""
     if isinstance(passes, bool) or not isinstance(passes, int) or not 0 <= passes <= 10_000:
         raise ConfigError(f"distill: expected a number of passes from 0 to 10000, got {passes!r}")
-    if passes and calibration is None:
+    if passes and (calibration is None or (isinstance(calibration, str) and calibration == "none")):
         raise ConfigError(
             "distillation needs calibration images; give a few hundred unlabelled ones"
         )

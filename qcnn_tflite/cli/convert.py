@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibration",
         metavar="IMAGES",
-        help="unlabelled images, a few hundred: a folder, .npy or .npz; without them the weights "
-        "alone are approximated, which costs accuracy",
+        help="unlabelled images, a few hundred: a folder, .npy or .npz; default: crops of two photographs "
+        'where the network is known to take such, else "none": the weights alone, which costs accuracy',
     )
     parser.add_argument(
         "--config",

@@ -227,7 +227,7 @@ def _calibration_files(source: str | None) -> list[Path]:
 def _make_q(base: Path, path: Path, recipe: Recipe) -> None:
     options: dict[str, Any] = {
         "config": recipe.config,
-        "calibration": recipe.calibration,
+        "calibration": "none" if recipe.calibration is None else recipe.calibration,
         "seed": recipe.seed,
         "progress": False,
     }
