@@ -259,7 +259,8 @@ def recipe(args: argparse.Namespace) -> Recipe:
         config = options.read_json(config, "--config")
     return Recipe(
         config=config,
-        calibration=args.calibration,
+        # As convert has it: "none" is no images, and is said so.
+        calibration=None if args.calibration == "none" else args.calibration,
         preprocessing=options.preprocessing(args),
         weights=args.weights,
         **({"folder": args.work} if args.work is not None else {}),
