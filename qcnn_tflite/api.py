@@ -17,7 +17,7 @@ from . import cost_model, distillation, models
 from .budget import Budget, convert_within
 from .calibration.images import load_calibration
 from .calibration.memory import check_memory
-from .calibration.photos import COUNT, library_photos, takes_photos
+from .calibration.photos import PHOTOS_NOTE, for_photos, library_photos, takes_photos
 from .calibration.preprocessing import Preprocessing
 from .comparison import held_out_agreement
 from .config import PRESETS, Config
@@ -164,7 +164,12 @@ def convert(
     source = models.load_float(model, weights=weights, seed=seed, progress=progress)
     if preprocessing is not None:
         source = replace(source, preprocessing=preprocessing)
-    calibration, notes = _calibration(calibration, source, weights)
+    notes: list[str] = []
+    if isinstance(calibration, str) and calibration == "none":
+        calibration = None
+    elif calibration is None and weights != "random" and takes_photos(source.preprocessing):
+        calibration, settings = library_photos(), for_photos(settings)
+        notes.append(PHOTOS_NOTE)
     if budget is not None:
         again = partial(
             convert,
@@ -193,6 +198,7 @@ def convert(
             overwrite=overwrite,
             predict_for=predict_for,
         )
+        chosen.report.notes[:0] = notes
         _write_both([(output, chosen.model), (float_output, chosen.float_model)], overwrite)
         return chosen
     if front is not None:
@@ -269,21 +275,6 @@ def convert(
     result = ConversionResult(converted, source.data, report)
     _write_both([(output, converted), (float_output, source.data)], overwrite)
     return result
-
-
-def _calibration(
-    given: Any, source: models.FloatModel, weights: str | os.PathLike[str] | None
-) -> tuple[Any, list[str]]:
-    """What to calibrate on, and a note if nobody chose it."""
-    if isinstance(given, str) and given == "none":
-        return None, []
-    if given is not None or weights == "random" or not takes_photos(source.preprocessing):
-        return given, []
-    note = (
-        f"calibrated on {COUNT} crops of two photographs that scikit-learn brings, for want of others; a "
-        "few hundred images of the kind that the network will see do better (calibration=FOLDER)"
-    )
-    return library_photos(), [note]
 
 
 def _check_distillation(passes: Any, calibration: Any, unlabelled: Any) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..config import Config, LearningConfig
 from .preprocessing import Preprocessing
 
 COUNT = 300
+PHOTOS_NOTE = (
+    f"calibrated on {COUNT} crops of two photographs that scikit-learn brings, for want of others; a few "
+    "hundred images of the kind that the network will see do better (calibration=FOLDER)"
+)
 _SIDE = 256
 # Share of a photograph's area, and ratio of width to height, of a crop.
 _AREAS, _RATIO = (0.08, 1.0), 4 / 3
@@ -59,3 +65,16 @@ def _crop(photo: Image.Image, rng: np.random.Generator) -> NDArray[np.uint8]:
 def takes_photos(preprocessing: Preprocessing | None) -> bool:
     """Whether a network is known to look at colour images."""
     return preprocessing is not None and preprocessing.channels in ("RGB", "BGR")
+
+
+def for_photos(config: Config) -> Config:
+    """Learning that does not trust two photographs too far.
+
+    A convolution sees thousands of their patches, a fully-connected layer 300 crops of two pictures, and the
+    held-out crops are of the same two: AlexNet loses 5.3 points of top-1 with error correction of all layers,
+    3.3 with plain product quantization of the fully-connected ones.
+    """
+    learning = config.learning
+    if learning.fc_damping != LearningConfig().fc_damping:
+        return config
+    return replace(config, learning=replace(learning, fc_damping=(math.inf,)))
