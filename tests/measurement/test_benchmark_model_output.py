@@ -58,7 +58,9 @@ INFO: Operator-wise Profiling Info for Regular Benchmark Runs:
 
 ============================== Top by Computation Time ==============================
 """
-LOGCAT = "\n".join(f"07-08 15:33:56.256 I/tflite  ( 5395): {line}" for line in NEW.splitlines()[:10])
+LOGCAT = "\n".join(
+    f"07-08 15:33:56.256 I/tflite  ( 5395): {line}" for line in NEW.splitlines()[:10]
+)
 
 
 def test_an_old_version():
