@@ -38,6 +38,7 @@ LIBC = [
     "posix_memalign",
     "aligned_alloc",
     "memchr",
+    "wmemchr",
     "memcmp",
     "memcpy",
     "memmove",
@@ -281,6 +282,10 @@ class Builder:
         self.out = out / abi.name
         self.objects = self.out / "objects"
         self.objects.mkdir(parents=True, exist_ok=True)
+        # A copy: of libunwind's own folder -I has no effect, because zig names it as a system one,
+        # behind the compiler's, whose unwind.h is another one on 32-bit ARM.
+        self.unwind = self.out / "libunwind"
+        shutil.copytree(self.lib / "libunwind/include", self.unwind, dirs_exist_ok=True)
 
     def build(self) -> Path:
         runtime = [f"libcxx/src/{name}.cpp" for name in _CXX]
@@ -333,7 +338,7 @@ class Builder:
         flags = ["-w", "-O2", "-D_LIBCPP_BUILDING_LIBRARY", "-D_LIBCXXABI_BUILDING_LIBRARY", "-DLIBCXX_BUILDING_LIBCXXABI",
                  "-D_LIBCPP_DISABLE_VISIBILITY_ANNOTATIONS", "-D_LIBCXXABI_DISABLE_VISIBILITY_ANNOTATIONS",
                  "-D_LIBUNWIND_HIDE_SYMBOLS", "-DLIBCXXABI_NON_DEMANGLING_TERMINATE", "-funwind-tables", "-DNDEBUG",
-                 f"-I{self.lib / 'libcxx/src'}", f"-I{self.lib / 'libcxxabi/src'}", f"-I{self.lib / 'libunwind/include'}"]  # fmt: skip
+                 f"-I{self.lib / 'libcxx/src'}", f"-I{self.lib / 'libcxxabi/src'}", f"-I{self.unwind}"]  # fmt: skip
         if source.suffix == ".cpp":
             flags.append("-std=c++23")
         if "libunwind" in name:
