@@ -136,7 +136,12 @@ def _complain(sentence: str) -> None:
 
 
 def _stop_workers() -> None:
-    # Processes of joblib that are just starting would print tracebacks about a parent that is gone.
+    # Processes of joblib that are just starting would print tracebacks about a parent that is gone. The
+    # executor that they belong to must not be used again by whoever called `main`.
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    executor = getattr(loky, "_executor", None)
+    if executor is not None:
+        executor.shutdown(wait=False, kill_workers=True)
     for process in multiprocessing.active_children():
         if process.pid is not None:
             with contextlib.suppress(OSError):  # it has just ended
