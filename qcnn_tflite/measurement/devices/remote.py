@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,7 @@ from ...errors import RuntimeMissingError
 _TIMEOUT = 1800.0
 
 
-class Remote:
+class Remote(ABC):
     """A folder on another machine, removed at the end. Context manager.
 
     Parameters
@@ -55,17 +56,17 @@ class Remote:
             if kind is None:
                 raise
 
+    @abstractmethod
     def check(self) -> None:
         """Raise RuntimeMissingError if the machine cannot be reached."""
-        raise NotImplementedError
 
+    @abstractmethod
     def push(self, path: Path, name: str = "", *, executable: bool = False) -> str:
         """Copy a file into the folder; its path there."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command there; standard output and error come together."""
-        raise NotImplementedError
 
     def shell(self, command: Sequence[str]) -> str:
         """What a command prints.
