@@ -32,7 +32,7 @@ bool read_options(OpKind kind, const uint8_t* data, size_t size, Options* o, std
   }
   if (version != kVersion) {
     *error = "the layer has version " + std::to_string(version) + ", this library reads version " +
-             std::to_string(kVersion) + "; update the library";
+             std::to_string(kVersion) + "; update qcnn_tflite";
     return false;
   }
   int64_t padding = static_cast<int64_t>(Padding::kValid);
@@ -80,7 +80,7 @@ bool read_options(OpKind kind, const uint8_t* data, size_t size, Options* o, std
     }
   }
   if (found != map.size()) {
-    *error = "the options hold a key that this library does not know; update the library";
+    *error = "the options hold a key that this library does not know; update qcnn_tflite";
     return false;
   }
   o->padding = static_cast<Padding>(padding);

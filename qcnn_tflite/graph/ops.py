@@ -169,5 +169,6 @@ def decode_options(data: bytes, keys: tuple[str, ...]) -> dict[str, int]:
             + (f"; missing: {', '.join(missing)}" if missing else "")
             + (f"; unknown: {', '.join(unknown)}" if unknown else "")
             + (f"; not an integer: {', '.join(wrong)}" if wrong else "")
+            + ("; update qcnn_tflite" if unknown else "")
         )
     return integers

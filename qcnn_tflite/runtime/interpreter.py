@@ -254,7 +254,7 @@ def _sentence(message: str) -> str:
         )
     ours = re.search(r"((?:QConv|QFC|LRN)\b.*?)\.?Node number", message, re.DOTALL)
     if ours:
-        fix = "" if "update the library" in message else "; convert or copy the model again"
+        fix = "" if "update qcnn_tflite" in message else "; convert or copy the model again"
         return ours[1] + fix
     reason = " ".join(message.split()) or "it does not say why"
     return f"the runtime refuses it ({reason}); convert or copy it again"

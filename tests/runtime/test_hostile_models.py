@@ -178,7 +178,7 @@ BROKEN: dict[str, tuple[str, Change, str]] = {
     "a text as option": ("conv", one_wrong("bits", "4"), "bits|integer"),
     "a float as option": ("conv", one_wrong("groups", 1.0), "groups|integer"),
     "a map as option": ("conv", one_wrong("padding", {"a": 1}), "padding|integer"),
-    "unknown option": ("conv", options(colour=1), "does not know; update the library"),
+    "unknown option": ("conv", options(colour=1), "does not know; update qcnn_tflite"),
     "a later version": ("conv", options(version=2), "has version 2, this library reads version 1"),
     "a later version's options": (
         "fc",
