@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--weights",
         metavar="FILE",
-        help='for a named model: a file of weights (docs/formats/weights.md), or "random"; default: the '
+        help='for a named model: a file of weights (docs/formats/README.md), or "random"; default: the '
         "published ones (qcnn-tflite models)",
     )
     options.add_preprocessing(parser)
