@@ -1,0 +1,44 @@
+"""Hooks of mkdocs.yml: parts of pages that are made from the code, and figures that follow light and dark.
+
+A page asks for a part by a line ``<!-- generated: NAME -->``.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
+
+import reference  # noqa: E402  (beside this file)
+
+PARTS: dict[str, Callable[[], str]] = {
+    "command line": reference.command_line,
+    "decisions": reference.decisions,
+    "result schema": reference.result_schema,
+}
+_PART = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
+_FIGURE = re.compile(r'<img alt="([^"]*)" src="([^"]*figures/[^"]*\.svg)"[^>]*>')
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Put generated parts in their places; an unknown name ends the build."""
+    return _PART.sub(lambda found: PARTS[found[1]](), markdown)
+
+
+def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
+    """Write figures into the page, so that its colours reach them; an ``<img>`` has its own."""
+    folder = (Path(config.docs_dir) / page.file.src_uri).parent
+
+    def inline(found: re.Match[str]) -> str:
+        text = (folder / found[2]).resolve().read_text("utf-8")
+        svg = text[text.index("<svg") :]
+        label = html.escape(html.unescape(found[1]), quote=True)
+        return f'<span class="figure" role="img" aria-label="{label}">{svg}</span>'
+
+    return _FIGURE.sub(inline, content)
