@@ -88,6 +88,10 @@ class PairedNetwork:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back the disk space."""
         self._frontier = None
         self._folder.cleanup()
 
