@@ -170,14 +170,11 @@ def _row(name: str, seed: int, packages: Path, output: Path, scratch: Path) -> d
 
 
 def _convert(row: Row, seed: int, packages: Path, path: Path, scratch: Path) -> None:
-    weights = None
-    if row.weights is not None:
-        weights = (packages if row.weights.endswith(".tgz") else DATA) / row.weights
     began = time.perf_counter()
     result = qcnn_tflite.convert(
         row.network,
-        weights=weights,
-        calibration=_calibration(row, scratch),
+        weights=weights_file(row, packages),
+        calibration=calibration(row, scratch),
         seed=seed,
         **row.settings,
     )
@@ -198,7 +195,15 @@ def _convert(row: Row, seed: int, packages: Path, path: Path, scratch: Path) -> 
     (scratch / "conversion.json").write_text(json.dumps(found))
 
 
-def _calibration(row: Row, scratch: Path) -> Any:
+def weights_file(row: Row, packages: Path) -> Path | None:
+    """Weights of a row's network; None where it brings its own."""
+    if row.weights is None:
+        return None
+    return (packages if row.weights.endswith(".tgz") else DATA) / row.weights
+
+
+def calibration(row: Row, scratch: Path) -> Any:
+    """Unlabelled images of a row: a folder, unpacked into `scratch` if need be, or an array."""
     if row.network == "default":
         return models.calibration_images()
     if row.network != "alexnet_owt":
@@ -211,7 +216,8 @@ def _calibration(row: Row, scratch: Path) -> Any:
     return folder
 
 
-def _validation(row: Row, scratch: Path) -> Any:
+def validation(row: Row, scratch: Path) -> Any:
+    """Labelled images of a row, as above."""
     if row.network == "default":
         return models.test_images()
     if row.network != "alexnet_owt":
@@ -228,7 +234,7 @@ def _compare(row: Row, model: bytes, twin: bytes, scratch: Path) -> dict[str, An
     networks = [
         Classifier(data, prepare, None, "auto", True) for data in (twin, decoded_float_model(model))
     ]
-    images = load_labelled(_validation(row, scratch), prepare, networks[0].input_shape)
+    images = load_labelled(validation(row, scratch), prepare, networks[0].input_shape)
     agreement = AgreementSum(probabilities=True)
     hits: list[list[NDArray[np.bool_]]] = [[], []]
     for batch, labels in images.batches(_BATCH):
