@@ -108,10 +108,10 @@ def main() -> int:
     print(summary(results))
     for entry in left_out:
         print(f"left out: {entry['model']}, {entry['variant']}: {entry['reason']}")
-    if args.pictures is not None:
+    if args.pictures is not None and results:
         for path in write_pictures(results, args.pictures):
             print(f"wrote {path}", file=sys.stderr)
-    return 0
+    return 0 if results else 2
 
 
 def _measure(
