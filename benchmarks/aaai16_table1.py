@@ -11,16 +11,13 @@ normalization in float and with ours, and bytes of the float file by those of th
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import print_of_files
 from qcnn_tflite.config import Config
-from qcnn_tflite.errors import QcnnError
-from qcnn_tflite.measurement.documents import read
 from qcnn_tflite.measurement.table import runs, speedup
 from qcnn_tflite.models import registry
 from qcnn_tflite.models.networks import Conv, Dense
@@ -114,7 +111,9 @@ def table(results: list[dict[str, Any]]) -> str:
         )
     head = ["network", "speed-up: paper", "formula", "measured", "our LRN in both"]
     head += ["compression: paper", "formula", "measured", "MiB by formula"]
-    return "\n".join(text_table(head, rows, right=range(1, len(head))))
+    places = dict.fromkeys(r["machine"]["cpu"] for r in results if r["model"] in PAPER)
+    notes = [f"measured on {place}, one thread" for place in places]
+    return "\n".join([*text_table(head, rows, right=range(1, len(head))), *notes])
 
 
 def _measured(name: str, results: list[dict[str, Any]]) -> list[str]:
@@ -130,20 +129,7 @@ def _measured(name: str, results: list[dict[str, Any]]) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", nargs="*", type=Path, metavar="RESULT.json")
-    args = parser.parse_args()
-    try:
-        results = [result for path in args.files for result in read(path)["results"]]
-    except QcnnError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(table(results))
-    for machine in {r["machine"]["cpu"]: None for r in results if r["model"] in PAPER}:
-        print(f"measured on {machine}, one thread")
-    return 0
+    return print_of_files(__doc__, table)
 
 
 if __name__ == "__main__":

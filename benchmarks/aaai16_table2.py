@@ -11,15 +11,12 @@ compares them); its times and its memory nobody can check today. Storage and mem
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from qcnn_tflite.errors import QcnnError
-from qcnn_tflite.measurement.documents import read
+from benchmarks.documents import print_of_files
 from qcnn_tflite.measurement.table import runs
 from qcnn_tflite.report import text_table
 
@@ -95,18 +92,7 @@ def _cells(figures: Figures) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("files", nargs="*", type=Path, metavar="RESULT.json")
-    args = parser.parse_args()
-    try:
-        results = [result for path in args.files for result in read(path)["results"]]
-    except QcnnError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(table(results))
-    return 0
+    return print_of_files(__doc__, table)
 
 
 if __name__ == "__main__":

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks.validate import problems
-from qcnn_tflite.errors import DataError
+from qcnn_tflite.errors import DataError, QcnnError
 from qcnn_tflite.measurement import documents
 from qcnn_tflite.measurement.documents import write
 
-__all__ = ["read", "write"]
+__all__ = ["print_of_files", "read", "write"]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -26,3 +29,26 @@ def read(path: Path) -> list[dict[str, Any]]:
         raise DataError(f"{path} is no result file of format 1: {wrong[0]}")
     results: list[dict[str, Any]] = found["results"]
     return results
+
+
+def print_of_files(usage: str | None, text: Callable[[list[dict[str, Any]]], str]) -> int:
+    """Main function of a script that prints something of the result files it is given; the exit status.
+
+    Parameters
+    ----------
+    usage : str
+    text : callable
+        Of all results.
+    """
+    parser = argparse.ArgumentParser(
+        description=usage, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("files", nargs="*", type=Path, metavar="RESULT.json")
+    args = parser.parse_args()
+    try:
+        results = [r for path in args.files for r in documents.read(path)["results"]]
+    except QcnnError as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(text(results))
+    return 0
