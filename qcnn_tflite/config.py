@@ -76,8 +76,8 @@ class LearningConfig:
         a few hundred.
     views : int
         Times that every image of a folder is seen, at most: once as it is evaluated, then cropped and
-        mirrored at random. For layers that a view of the images gives few samples, such as
-        fully-connected ones, which overfit them; not beyond some thousand images in all.
+        mirrored at random. For networks with fully-connected layers, which overfit a few images; not
+        beyond a few thousand views in all.
     positions_per_image : int
         Sampled output positions per image in a convolution; more where few images would leave fewer
         samples than 16 per row of the Gram matrix.

@@ -28,11 +28,8 @@ FloatArray = NDArray[np.float32]
 
 # Images whose outputs are compared, at least (see `_held_out`) and at most.
 _JUDGES, _MOST_JUDGES = 64, 256
-# A layer that gets so many samples for each row of its Gram matrix needs no further images: then
-# one view of at most so many of them is enough.
-_PLENTY, _IMAGES = 32, 2000
-# Images of all views that the other layers get, at least.
-_VIEWED = 4000
+# Views in all that are worth their time; of more images one view is enough.
+_VIEWS = 4000
 
 
 @dataclass
@@ -104,34 +101,6 @@ def learn_without_images(
     return network
 
 
-class _Seen:
-    """Images that layers learn from.
-
-    Parameters
-    ----------
-    network : PairedNetwork
-        On all views of them.
-    held_out : ndarray of bool
-        Of those images.
-    views : int
-    """
-
-    def __init__(self, network: PairedNetwork, held_out: NDArray[np.bool_], views: int) -> None:
-        self.network = network
-        self.held_out = held_out[: network.count]
-        self.views = views
-
-    def few_for(self, item: PlannedLayer) -> bool:
-        """Whether they are few samples for a layer: one per output position."""
-        samples = int((~self.held_out).sum()) * item.layer.positions
-        return samples < _PLENTY * item.layout.rows
-
-
-def _views(images: int, most: int) -> int:
-    """Of every image, for layers of few samples."""
-    return max(1, min(most, -(-_VIEWED // images)))
-
-
 def learn_from_images(
     graph: Model,
     planned: list[PlannedLayer],
@@ -152,47 +121,40 @@ def learn_from_images(
     result = LearnedNetwork()
     threads = jobs if jobs and jobs > 0 else os.cpu_count() or 1
     limit = config.cache_limit
-    held_out = _held_out(len(images), config.held_out, seed)
-    order = np.random.default_rng(seed).permutation(len(images))
+    # Convolutions see many positions of an image; a fully-connected layer sees each image once.
+    few = any(item.layer.kind == "fc" for item in planned)
+    most = max(1, min(config.views, -(-_VIEWS // max(1, len(images)))))
+    seen = images.views(most if few else 1, seed)
     with ExitStack() as stack:
-
-        def enter(seen: CalibrationImages) -> PairedNetwork:
-            return stack.enter_context(
-                PairedNetwork(graph, seen, cache_limit=limit, threads=threads)
-            )
-
-        def everything() -> _Seen:
-            count = len(views) // len(images)
-            return _Seen(enter(views), np.tile(held_out, count), count)
-
-        views = images.views(_views(len(images), config.views), seed)
-        some = np.sort(order[:_IMAGES])
-        seen = _Seen(enter(images.subset(some)), held_out[some], 1)
-        more = everything if len(views) > len(some) else None
-        judged = images.subset(np.sort(order[held_out[order]][:_MOST_JUDGES]))
+        network = stack.enter_context(
+            PairedNetwork(graph, seen, cache_limit=limit, threads=threads)
+        )
+        result.images = min(len(images), network.count)
+        held_out = _held_out(len(images), config.held_out, seed)
+        views = len(seen) // len(images)
+        apart = np.tile(held_out, views)[: network.count]
+        order = np.random.default_rng(seed).permutation(np.flatnonzero(held_out))
+        judged = images.subset(np.sort(order[:_MOST_JUDGES]))
         judge: OutputJudge | None = None
-        if len(judged) >= seen.network.native_batch:
-            judge = OutputJudge(graph, enter(judged))
+        if len(judged) >= network.native_batch:
+            apart_network = PairedNetwork(graph, judged, cache_limit=limit, threads=threads)
+            judge = OutputJudge(graph, stack.enter_context(apart_network))
         replaced: dict[int, tuple[FloatArray, FloatArray | None]] = {}
         bar = stack.enter_context(Progress(len(planned), "layers", progress))
         for item in planned:
             layer, began = item.layer, time.perf_counter()
             bar.describe(layer.name)
             first = layer.op_index if layer.pad_op is None else layer.pad_op
-            if more is not None and seen.few_for(item):
-                seen.network.close()
-                seen, more = more(), None
-            seen.network.advance(first, replaced)
-            result.images = min(len(images), max(result.images, seen.network.count))
+            network.advance(first, replaced)
             weights = layer_weights(graph, layer)
             train, judging = collect_statistics(
-                seen.network,
+                network,
                 layer,
                 weights,
                 item.layout,
                 replaced,
-                held_out=seen.held_out,
-                positions_per_image=-(-config.positions_per_image // seen.views),
+                held_out=apart,
+                positions_per_image=-(-config.positions_per_image // views),
                 random_state=seed,
             )
             learned = learn(

@@ -1,4 +1,4 @@
-"""Which images each layer learns from."""
+"""Which images layers learn from, and which judge."""
 
 from __future__ import annotations
 
@@ -52,17 +52,14 @@ def seen(monkeypatch, folder, **learned):
     return found, result.report.calibration_images
 
 
-def test_layers_of_few_samples_get_every_view(monkeypatch, folder):
-    # 100 positions and 27 rows in conv1, 25 positions and 108 rows or more afterwards.
-    monkeypatch.setattr(learning, "_IMAGES", 20)
+def test_networks_with_fully_connected_layers_see_two_views(monkeypatch, folder):
     found, used = seen(monkeypatch, folder)
-    counts = list(found.values())
-    assert counts == [20] + [60] * (len(counts) - 1)
+    assert set(found.values()) == {60}
     assert used == 30
 
 
 def test_many_images_are_not_viewed_again(monkeypatch, folder):
-    monkeypatch.setattr(learning, "_VIEWED", 30)
+    monkeypatch.setattr(learning, "_VIEWS", 30)
     found, used = seen(monkeypatch, folder)
     assert set(found.values()) == {30}
     assert used == 30
@@ -70,3 +67,18 @@ def test_many_images_are_not_viewed_again(monkeypatch, folder):
 
 def test_one_view_when_asked_for(monkeypatch, folder):
     assert set(seen(monkeypatch, folder, views=1)[0].values()) == {30}
+
+
+def test_some_of_many_held_out_images_judge(monkeypatch, folder):
+    judges = []
+    judge = learning.OutputJudge
+
+    def spy(graph, network):
+        judges.append(network.count)
+        return judge(graph, network)
+
+    monkeypatch.setattr(learning, "OutputJudge", spy)
+    seen(monkeypatch, folder)
+    monkeypatch.setattr(learning, "_MOST_JUDGES", 3)
+    seen(monkeypatch, folder)
+    assert judges == [8, 3]
