@@ -4,6 +4,8 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "core/conv_patches-inl.h"
 
 namespace qcnn {
@@ -122,7 +124,7 @@ inline void storeu(int16_t* to, __m256i value) {
 
 inline __m256i word_at(const int16_t* words) {
   int32_t pair;
-  __builtin_memcpy(&pair, words, 4);
+  std::memcpy(&pair, words, 4);
   return _mm256_set1_epi32(pair);
 }
 

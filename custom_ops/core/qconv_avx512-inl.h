@@ -5,6 +5,8 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "core/conv_ops.h"
 #include "core/conv_patches-inl.h"
 
@@ -189,7 +191,7 @@ inline __m512i high_halves(__m512i low_lanes, __m512i high_lanes) {
 
 inline __m512i word_at(const int16_t* words) {
   int32_t pair;
-  __builtin_memcpy(&pair, words, 4);
+  std::memcpy(&pair, words, 4);
   return _mm512_set1_epi32(pair);
 }
 
@@ -359,10 +361,10 @@ void add_fixed(const ConvLookup& from) {
     for (int i = 0; i < kX * kY; ++i) {
       // Loads are what limits this loop, so four codes come at a time.
       if (i % 4 == 0 && i + 4 <= kX * kY) {
-        __builtin_memcpy(&four, codes + i, 8);
+        std::memcpy(&four, codes + i, 8);
       } else if (i % 4 == 0) {
         four = 0;
-        __builtin_memcpy(&four, codes + i, 2 * (kX * kY % 4));
+        std::memcpy(&four, codes + i, 2 * (kX * kY % 4));
       }
       const int64_t entry = 8 * static_cast<int64_t>(four & 0xffff);
       four >>= 16;

@@ -8,6 +8,8 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 
+#include <cstring>
+
 namespace qcnn {
 namespace {
 
@@ -77,7 +79,7 @@ inline void store(void* to, __m256i value) {
 
 inline __m256i pair_at(const int16_t* x) {
   int32_t pair;
-  __builtin_memcpy(&pair, x, 4);
+  std::memcpy(&pair, x, 4);
   return _mm256_set1_epi32(pair);
 }
 

@@ -9,6 +9,8 @@
 
 #include <immintrin.h>
 
+#include <cstring>
+
 #include "core/fc_ops.h"
 
 namespace qcnn {
@@ -48,7 +50,7 @@ void unpack(int64_t K, const unsigned char* packed, uint8_t* codes) {
 
 inline __m512i pair_at(const int16_t* x) {
   int32_t pair;
-  __builtin_memcpy(&pair, x, 4);
+  std::memcpy(&pair, x, 4);
   return _mm512_set1_epi32(pair);
 }
 

@@ -8,6 +8,10 @@
 #include <thread>
 #include <vector>
 
+#if defined(_M_X64)
+#include <immintrin.h>
+#endif
+
 namespace qcnn {
 namespace {
 
@@ -21,6 +25,8 @@ constexpr int kSpins = 2000;
 void relax() {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_ia32_pause();
+#elif defined(_M_X64)
+  _mm_pause();
 #elif defined(__aarch64__) || defined(__arm__)
   __asm__ volatile("yield");
 #endif

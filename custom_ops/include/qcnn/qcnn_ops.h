@@ -15,8 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(_WIN32)
+#if defined(_WIN32) && defined(QCNN_BUILDING)
 #define QCNN_EXPORT __declspec(dllexport)
+#elif defined(_WIN32)
+#define QCNN_EXPORT /* the import library is enough */
 #else
 #define QCNN_EXPORT __attribute__((visibility("default")))
 #endif
@@ -75,7 +77,8 @@ QCNN_EXPORT void qcnn_delegate_delete(struct TfLiteDelegate* delegate);
  * The kernel is "auto"; the host's TfLiteInterpreterOptionsAddCustomOp and
  * TfLiteInterpreterOptionsAddBuiltinOp are looked up among the symbols of the process. A host
  * without the second keeps its own LOCAL_RESPONSE_NORMALIZATION: models run all the same.
- * Returns QCNN_OK, QCNN_NOT_FOUND (the first is not in the process) or QCNN_INVALID_ARGUMENT. */
+ * Returns QCNN_OK, QCNN_NOT_FOUND (the first is not in the process, or it is one of Windows, where
+ * nothing is looked up) or QCNN_INVALID_ARGUMENT. */
 QCNN_EXPORT QcnnStatus qcnn_register_ops(void* interpreter_options, uint32_t flags);
 
 typedef void (*QcnnAddCustomOp)(void* interpreter_options, const char* name,
