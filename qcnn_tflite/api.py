@@ -100,7 +100,7 @@ def convert(
         `.tflite`, `.keras` or `.h5` file.
     output : path, optional
         Where to write the converted `.tflite`; None writes nothing.
-    weights : {"random"} or path, optional
+    weights : "random" or path, optional
         For named models: the path of a file, see `qcnn_tflite.models.weights.open_weights`; default: the
         published ones, which may be downloaded (`qcnn-tflite models`).
     config : Config, str, path or mapping, default="paper"

@@ -36,8 +36,12 @@ def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
     folder = (Path(config.docs_dir) / page.file.src_uri).parent
 
     def inline(found: re.Match[str]) -> str:
-        text = (folder / found[2]).resolve().read_text("utf-8")
-        svg = text[text.index("<svg") :]
+        figure = folder / found[2]
+        if not figure.is_file():
+            return found[0]  # MkDocs warns
+        text = figure.read_text("utf-8")
+        # Its own rules would hold for the whole page.
+        svg = re.sub(r"<style.*?</style>", "", text[text.index("<svg") :], flags=re.DOTALL)
         label = html.escape(html.unescape(found[1]), quote=True)
         return f'<span class="figure" role="img" aria-label="{label}">{svg}</span>'
 
