@@ -23,8 +23,8 @@ def _network(side: int, stride: int) -> Network:
         (side, side, 3),
         (
             Conv("conv1", 16, 3, stride=stride, pad=1),
-            Conv("conv2", 24, 3, pad=1),
-            Pool(2, 2),
+            Conv("conv2", 16, 3, pad=1),
+            Pool(4, 4),
             Dense("fc6", 32),
             Dense("fc7", 80),
             Dense("fc8"),
