@@ -99,8 +99,8 @@ def lookup_tables(network: Network) -> Any:
     books = rng.integers(-2, 3, (2, 4, 2))
     codes = np.array([[2, 0], [1, 3], [2, 1]])
     tables = np.einsum("mkd,md->mk", books, x.reshape(2, 2))
-    figure, axes = plt.subplots(figsize=(8.2, 4.0))
-    _blank(axes, (-0.3, 17.4), (-1.2, 6.9))
+    figure, axes = plt.subplots(figsize=(8.2, 3.6))
+    _blank(axes, (-0.3, 17.4), (-0.6, 6.9))
     for m, tint in enumerate((SOFT, WARM)):
         top = 5.2 - 3.3 * m
         axes.text(0, top + 1.25, f"input, part {m + 1}", color=FAINT)
@@ -142,7 +142,7 @@ def lookup_tables(network: Network) -> Any:
             color=INK,
         )
     axes.text(
-        0, -0.9,
+        0, -0.3,
         "The tables cost K multiplications for each input, once. Then every output is M lookups and additions.",
     )  # fmt: skip
     return figure
