@@ -185,8 +185,20 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
     head = ["network", "variant", "threads", "median ms", "over float", "file", "zipped"]
     head += ["peak memory", "top-1", "top-5", "same first class as float", "where"]
     section.tables.append(_without_empty(Table("Every variant of every network", head, rows)))
-    front = [chart for chart in pictures.charts(results) if chart.name == "accuracy-size"]
-    if front:
+    charts = {chart.name: chart for chart in pictures.charts(results)}
+    if "speed" in charts:
+        head = ["network", "variant", "local response normalization", "times as fast as float"]
+        ratios = [
+            [
+                Cell(speed.run),
+                Cell(speed.variant),
+                Cell("ours in both" if speed.ours else "the runtime's in float"),
+                Cell(f"{speed.ratio:.2f}", speed.ratio),
+            ]
+            for speed in pictures.speeds(results)
+        ]
+        section.figures.append(_figure(charts["speed"], Table(charts["speed"].title, head, ratios)))
+    if "accuracy-size" in charts:
         # Threads and the normalization change no answer: one row for each file.
         accurate = {
             (result["model"], result["variant"]): result
@@ -206,7 +218,8 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
             for result in accurate.values()
         ]
         head = ["network", "variant", "file", "top-1", "95 % interval", "top-5", "images"]
-        section.figures.append(_figure(front[0], Table(front[0].title, head, data)))
+        front = charts["accuracy-size"]
+        section.figures.append(_figure(front, Table(front.title, head, data)))
     return section
 
 

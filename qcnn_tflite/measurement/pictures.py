@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import write_atomically
-from .table import label, runs
+from .table import label, runs, speedup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -109,6 +109,8 @@ def charts(results: Sequence[dict[str, Any]]) -> list[Chart]:
         found += run_charts(group, name if known[name] == 1 else f"{name}-{known[name]}")
     if any("top1" in result.get("accuracy", {}) for result in results):
         found.insert(0, _front(results))
+    if len({speed.run for speed in speeds(results)}) > 1:
+        found.insert(0, _overview(speeds(results)))
     return found
 
 
@@ -160,6 +162,71 @@ def role(variant: str) -> str:
     if variant in ("q", "float", "int8"):
         return variant
     return "other"
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Speed of a variant in one run.
+
+    Parameters
+    ----------
+    run : str
+        Network and threads.
+    variant : str
+    ours : bool
+        With our local response normalization in both, else with the runtime's own kernels in float.
+    ratio : float
+        Times as fast as float.
+    """
+
+    run: str
+    variant: str
+    ours: bool
+    ratio: float
+
+
+def speeds(results: Sequence[dict[str, Any]]) -> list[Speed]:
+    """Of every variant but float, in every run that has float."""
+    found = []
+    for group in runs(results):
+        threads = group[0]["threads"]
+        name = f"{group[0]['model']}, {threads} thread{'s' if threads > 1 else ''}"
+        for result in group:
+            variant, norm = result["variant"], result.get("lrn")
+            for baseline in ("stock", "ours"):
+                faster = speedup(group, result, "float", baseline)
+                beside = variant == "q" or norm in (None, baseline)
+                if variant != "float" and beside and faster is not None:
+                    found.append(Speed(name, variant, baseline == "ours", faster))
+    return found
+
+
+def _overview(found: Sequence[Speed]) -> Chart:
+    names = list(dict.fromkeys(speed.run for speed in found))
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(1, color=COLOURS["float"], lw=1.5)
+        for speed in found:
+            colour, row = COLOURS[role(speed.variant)], names.index(speed.run)
+            mark = "D" if speed.variant == "q" else "o"
+            axes.plot(
+                speed.ratio, row, mark, color=colour, mfc="none" if speed.ours else colour, ms=7
+            )
+            if speed.variant == "q":
+                text, above = f"{speed.ratio:.2g}", (0, 7)
+                axes.annotate(
+                    text, (speed.ratio, row), above, textcoords="offset points", ha="center",
+                    color=COLOURS["ink"],
+                )  # fmt: skip
+        _names(axes, names)
+        axes.set_ylim(len(names) - 0.5, -0.7)
+        _logarithmic(axes, [1, *(speed.ratio for speed in found)], "x")
+        others = {speed.variant for speed in found} - {"q"}
+        marks = "● int8, ◆ quantized" if others == {"int8"} else "◆ quantized, ● others"
+        axes.set_xlabel(f"times as fast as float: {marks}; hollow: our LRN in both")
+
+    title = "Speed against TensorFlow Lite's float kernels"
+    return Chart("speed", title, draw, rows=len(names))
 
 
 def _latency(group: Sequence[dict[str, Any]], name: str, where: str) -> Chart:

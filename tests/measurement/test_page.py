@@ -13,6 +13,7 @@ from result_files import one
 
 from qcnn_tflite.cli import main
 from qcnn_tflite.errors import DataError
+from qcnn_tflite.measurement import pictures
 from qcnn_tflite.measurement.page import conversion_page, results_page
 from qcnn_tflite.report import ConversionReport, LayerReport
 
@@ -219,3 +220,25 @@ def test_a_browser_sorts_switches_and_complains_of_nothing(browser, result_file,
         sizes = browser.execute_script("return [document.documentElement.scrollWidth, innerWidth]")
         assert sizes[0] <= sizes[1]
     assert browser.get_log("browser") == []
+
+
+def test_speed_of_several_runs_side_by_side(result_file, tmp_path):
+    results = [
+        one("float", 4.0, 1000, lrn="stock"),
+        one("float", 3.0, 1000, lrn="ours"),
+        one("int8", 2.0, 300, lrn="stock"),
+        one("q", 0.5, 100, lrn="ours"),
+        one("float", 2.0, 1000, threads=2),
+        one("q", 4.0, 100, threads=2),
+    ]
+    found = {(s.run, s.variant, s.ours): s.ratio for s in pictures.speeds(results)}
+    assert found == {
+        ("net, 1 thread", "int8", False): 2.0,
+        ("net, 1 thread", "q", False): 8.0,
+        ("net, 1 thread", "q", True): 6.0,
+        ("net, 2 threads", "q", False): 0.5,
+    }
+    assert "Speed against TensorFlow Lite" in results_page([result_file(results)])
+    assert tmp_path / "speed.svg" in pictures.write_pictures(results, tmp_path)
+    # One run has its own charts, and needs no overview.
+    assert not any(chart.name == "speed" for chart in pictures.charts(results[:4]))
