@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -361,23 +363,20 @@ def _from_arrays(
                 + (" among uint8" if pixels else "")
             )
     prepare = _fitting(preprocessing, shape, "uint8 pixels") if pixels else None
-    # Where image i is: which array, and which row of it; None: the whole array.
-    places: list[tuple[int, int | None]] = []
-    for number, array in enumerate(arrays):
-        single = _is_single(array, pixels, shape)
-        places += [(number, None)] if single else [(number, row) for row in range(len(array))]
-    places = places[:limit]
+    single = [_is_single(array, pixels, shape) for array in arrays]
+    # Behind the last image of each array.
+    ends = list(accumulate(1 if s else len(a) for s, a in zip(single, arrays, strict=True)))
+    count = ends[-1] if limit is None else min(limit, ends[-1])
 
     def array_of_image(i: int) -> NDArray[Any]:
-        number, row = places[i]
-        return np.asarray(arrays[number] if row is None else arrays[number][row])
+        number = bisect_right(ends, i)
+        array = arrays[number]
+        return np.asarray(array if single[number] else array[i - ends[number]])
 
     if prepare is None:
-        return CalibrationImages(
-            len(places), shape, lambda i: np.asarray(array_of_image(i), np.float32)
-        )
+        return CalibrationImages(count, shape, lambda i: np.asarray(array_of_image(i), np.float32))
     return CalibrationImages(
-        len(places),
+        count,
         shape,
         lambda i: prepare(array_of_image(i)),
         vary=lambda i, rng: prepare.varied(array_of_image(i), rng),

@@ -326,16 +326,8 @@ def _decoded(image: ImageSource, name: str, channels: str) -> Image.Image:
             f"{name} has more than {Image.MAX_IMAGE_PIXELS:,} pixels, which would take too much memory; "
             "scale it down"
         ) from None
-    # Decoders of damaged files raise all of these.
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        TypeError,
-        EOFError,
-        IndexError,
-        MemoryError,
-    ) as error:
+    # Decoders of damaged files raise nearly anything.
+    except Exception as error:
         raise DataError(f"{name} cannot be decoded ({error}); remove or replace it") from error
 
 

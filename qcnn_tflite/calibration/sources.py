@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..archives import check_member
 from ..errors import DataError
 
 _SUFFIXES = frozenset(
@@ -133,6 +133,9 @@ def array_of(path: Path, name: str) -> NDArray[Any]:
     try:
         if path.suffix.lower() == ".npy":
             return np.load(path, mmap_mode="r", allow_pickle=False)
+        with zipfile.ZipFile(path) as packed:
+            for member in packed.namelist():
+                check_member(packed, member)
         with np.load(path, allow_pickle=False) as archive:
             keys = archive.files
             key = name if name in keys else keys[0] if name == "images" and len(keys) == 1 else None
@@ -140,22 +143,11 @@ def array_of(path: Path, name: str) -> NDArray[Any]:
                 raise DataError(
                     f"{path}: expected an array named {name!r}, it holds {', '.join(keys) or 'none'}"
                 )
-            array: NDArray[Any] = archive[key]
-            return array
+            return np.asarray(archive[key])
     except DataError:
         raise
-    # numpy raises all of these on damaged files; TypeError or (Python 3.10) AttributeError
-    # for an .npy that is named .npz.
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        zipfile.BadZipFile,
-        MemoryError,
-        zlib.error,
-    ) as error:
+    # Damaged files make zipfile and numpy raise nearly anything; so does an .npy that is named .npz.
+    except Exception as error:
         raise DataError(
             f"{path} is not an array file ({error}); save it with numpy.save"
         ) from error

@@ -31,7 +31,7 @@ def read_metadata(model: Model) -> dict[str, Any] | None:
         return None
     try:
         values = json.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"the model's qcnn_tflite metadata is not JSON ({error})") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise ModelError(
@@ -52,7 +52,7 @@ def read_mean_image(model: Model) -> NDArray[np.float32] | None:
         if min(height, width) < 1:
             raise ValueError(f"size {height} x {width}")
         return np.frombuffer(data, np.float16).reshape(height, width, 3).astype(np.float32)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ModelError(f"the model's mean image does not fit its metadata ({error})") from error
 
 

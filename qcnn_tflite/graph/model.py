@@ -234,7 +234,9 @@ def read_model(source: bytes | str | os.PathLike[str]) -> Model:
     files, end = _associated_files(raw)
     # Whatever the generated code raises on damaged offsets is one thing to the user.
     try:
-        unpacked = ModelT.InitFromPackedBuf(raw[:end] if end != len(raw) else raw, 0)
+        flat = raw[:end] if end != len(raw) else raw
+        _check_repeats(schema.Model.GetRootAs(flat, 0), len(flat))
+        unpacked = ModelT.InitFromPackedBuf(flat, 0)
         _check(unpacked)
     except ModelError as error:
         raise ModelError(f"{what}: {error}") from None
@@ -275,6 +277,51 @@ def _associated_files(raw: bytes) -> tuple[list[tuple[zipfile.ZipInfo, bytes]], 
         raise ModelError(
             f"the ZIP of associated files behind the model is damaged ({error})"
         ) from error
+
+
+def _check_repeats(model: Any, size: int) -> None:
+    """Refuse tables and texts that many others share.
+
+    The generated code unpacks them for each anew: a small file could fill any memory.
+    """
+    left = 4 * size
+
+    def take(count: int) -> None:
+        nonlocal left
+        left -= count
+        if left < 0:
+            raise ModelError("its tables repeat more than they can in a model; it is damaged")
+
+    take(len(model.Description() or b""))
+    take(model.BuffersLength())
+    take(model.OperatorCodesLength())
+    for i in range(model.OperatorCodesLength()):
+        take(len(model.OperatorCodes(i).CustomCode() or b""))
+    take(model.MetadataLength())
+    for i in range(model.MetadataLength()):
+        take(len(model.Metadata(i).Name() or b""))
+    take(model.SubgraphsLength())
+    for i in range(model.SubgraphsLength()):
+        graph = model.Subgraphs(i)
+        take(graph.TensorsLength() + graph.OperatorsLength() + len(graph.Name() or b""))
+        for j in range(graph.TensorsLength()):
+            tensor = graph.Tensors(j)
+            take(len(tensor.Name() or b""))
+            sparsity = tensor.Sparsity()
+            if sparsity is not None:
+                take(sparsity.DimMetadataLength())
+            if hasattr(tensor, "VariantTensorsLength"):  # newer schemas
+                take(tensor.VariantTensorsLength())
+    take(model.SignatureDefsLength())
+    for i in range(model.SignatureDefsLength()):
+        signature = model.SignatureDefs(i)
+        take(signature.InputsLength() + signature.OutputsLength())
+        for maps, count in (
+            (signature.Inputs, signature.InputsLength()),
+            (signature.Outputs, signature.OutputsLength()),
+        ):
+            for j in range(count):
+                take(len(maps(j).Name() or b""))
 
 
 def _check(model: Any) -> None:

@@ -21,6 +21,8 @@ FloatArray = NDArray[np.float32]
 
 OP_VERSION = 1
 _DECODED_AT_ONCE = 1 << 20
+# Of a map of options, as in custom_ops/tflite/flexbuffers_map.cc; a real one has 18 in 300 bytes.
+_MAX_OPTIONS, _MAX_ENTRIES = 1 << 16, 256
 PADDING = {"SAME": 0, "VALID": 1, "EXPLICIT": 2}
 # Fused activations that the ops know: NONE, RELU, RELU_N1_TO_1, RELU6.
 ACTIVATIONS = (0, 1, 2, 3)
@@ -139,12 +141,20 @@ def decode_options(data: bytes, keys: tuple[str, ...]) -> dict[str, int]:
     ModelError
         If the bytes are no such map.
     """
+    if len(data) > _MAX_OPTIONS:
+        raise ModelError(
+            f"the options of a Q layer have {len(data):,} bytes, expected at most {_MAX_OPTIONS:,}"
+        )
     # The reader of the flexbuffers package reads outside its buffer only with an exception.
     try:
         root = flexbuffers.GetRoot(bytearray(data))
         if not root.IsMap:
             raise ModelError("the options of a Q layer are not a FlexBuffers map")
         found = root.AsMap
+        if len(found) > _MAX_ENTRIES:
+            raise ModelError(
+                f"the options of a Q layer have {len(found)} entries, expected at most {_MAX_ENTRIES}"
+            )
         names = [key.AsKey for key in found.Keys]
         values = {name: found[name] for name in names}
         integers = {

@@ -186,8 +186,8 @@ def read_codes(picture: str | os.PathLike[str]) -> NDArray[np.uint8]:
         raise ModelError(f"{name}: there is no such file") from None
     except Image.DecompressionBombError:
         raise ModelError(f"{name} has too many pixels for a layer") from None
-    # Decoders of damaged files raise all of these.
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
+    # Decoders of damaged files raise nearly anything.
+    except Exception as error:
         raise ModelError(f"{name} is not a PNG of codes ({error})") from error
 
 
@@ -319,7 +319,7 @@ def _number(picture: Path) -> int:
 def _read_npy(path: Path) -> Palette:
     try:
         entries = np.load(path, allow_pickle=False, mmap_mode="r")
-    except (OSError, ValueError, EOFError) as error:
+    except Exception as error:  # a damaged header makes numpy raise nearly anything
         raise ModelError(f"{path} is not an .npy of numbers ({error})") from error
     return Palette(_checked_entries(entries, str(path)))
 

@@ -96,7 +96,10 @@ class Caffemodel(Mapping[str, NDArray[Any]]):
                 f"{self._path}: blob {name} of shape {list(shape)} should have {count} numbers and has "
                 f"{len(data) / dtype.itemsize:g}; the file is damaged"
             )
-        return np.frombuffer(data, dtype).reshape(shape)
+        try:
+            return np.frombuffer(data, dtype).reshape(shape)
+        except ValueError as error:  # more dimensions than NumPy knows
+            raise ModelError(f"{self._path}: blob {name} cannot be read ({error})") from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._blobs)

@@ -11,7 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...archives import check_member
 from ...errors import ModelError
+
+# No layer of any network comes near. A dataset can say any size and hold nothing.
+_MAX_ARRAY = 2 << 30
 
 
 class Hdf5File(Mapping[str, NDArray[Any]]):
@@ -32,6 +36,7 @@ class Hdf5File(Mapping[str, NDArray[Any]]):
         try:
             if path.suffix.lower() == ".keras":
                 with zipfile.ZipFile(path) as archive:
+                    check_member(archive, "model.weights.h5")
                     source = io.BytesIO(archive.read("model.weights.h5"))
             self._file = h5py.File(source, "r")
             self._file.visititems(
@@ -41,7 +46,8 @@ class Hdf5File(Mapping[str, NDArray[Any]]):
                     else None
                 )
             )
-        except (OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
+        # Damaged files make zipfile and h5py raise nearly anything.
+        except Exception as error:
             raise ModelError(
                 f"{path} does not hold Keras weights ({error}); write it with model.save() or "
                 "model.save_weights()"
@@ -49,8 +55,13 @@ class Hdf5File(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         try:
-            return np.asarray(self._file[name])
-        except (OSError, RuntimeError, MemoryError, ValueError, TypeError) as error:
+            dataset = self._file[name]
+            if dataset.nbytes > _MAX_ARRAY:
+                raise ValueError(
+                    f"it has {dataset.nbytes:,} bytes, expected at most {_MAX_ARRAY:,}"
+                )
+            return np.asarray(dataset)
+        except Exception as error:
             raise ModelError(f"{self._path}: {name} cannot be read ({error})") from error
 
     def __iter__(self) -> Iterator[str]:

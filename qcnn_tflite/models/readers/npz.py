@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...archives import check_member
 from ...errors import ModelError
 
 
@@ -28,15 +28,8 @@ class NpzFile(Mapping[str, NDArray[Any]]):
         try:
             with np.load(path, allow_pickle=False) as archive:
                 self._keys = {k.removesuffix(".npy").removesuffix(":0"): k for k in archive.files}
-        # TypeError or, on Python 3.10, AttributeError: a lone array, which is no archive.
-        except (
-            OSError,
-            ValueError,
-            zipfile.BadZipFile,
-            TypeError,
-            AttributeError,
-            EOFError,
-        ) as error:
+        # Damaged files make zipfile and numpy raise nearly anything; so does a lone array.
+        except Exception as error:
             raise ModelError(
                 f"{path} is not an .npz file ({error}); save it with numpy.savez"
             ) from error
@@ -44,9 +37,13 @@ class NpzFile(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         key = self._keys[name]
         try:
+            with zipfile.ZipFile(self._path) as packed:
+                for member in packed.namelist():
+                    if member in (key, f"{key}.npy"):
+                        check_member(packed, member)
             with np.load(self._path, allow_pickle=False) as archive:
-                array: NDArray[Any] = archive[key]
-        except (OSError, ValueError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+                array: NDArray[Any] = np.asarray(archive[key])
+        except Exception as error:
             raise ModelError(f"{self._path}: {key} cannot be read ({error})") from error
         return array
 

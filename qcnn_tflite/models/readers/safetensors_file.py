@@ -28,7 +28,7 @@ class SafetensorsFile(Mapping[str, NDArray[Any]]):
         try:
             self._file = safetensors.safe_open(str(path), framework="numpy")
             self._names = list(self._file.keys())  # type: ignore[no-untyped-call]
-        except (OSError, self._error) as error:
+        except (OSError, self._error, ValueError, MemoryError) as error:
             raise ModelError(
                 f"{path} is not a safetensors file ({error}); save it with safetensors"
             ) from error
@@ -39,7 +39,7 @@ class SafetensorsFile(Mapping[str, NDArray[Any]]):
             # NumPy has no bfloat16 and its like, unless some package has added them.
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"it is {array.dtype}")
-        except (OSError, self._error, TypeError, AttributeError) as error:
+        except (OSError, self._error, TypeError, AttributeError, ValueError, KeyError) as error:
             raise ModelError(
                 f"{self._path}: {name} cannot be read ({error}); save it as float32 or float16"
             ) from error

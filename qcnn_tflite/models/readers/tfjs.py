@@ -71,7 +71,16 @@ class TfjsModel(Mapping[str, NDArray[Any]]):
             raise
         except (OSError, tarfile.TarError, EOFError, zlib.error) as error:
             raise ModelError(f"{path} cannot be read ({error}); fetch it again") from error
-        except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+        # A manifest can hold anything in any place.
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            RecursionError,
+            AttributeError,
+            OverflowError,
+            MemoryError,
+        ) as error:
             raise ModelError(
                 f"{path} is not a TensorFlow.js model (weightsManifest: {error!r}); expected "
                 "model.json with its shards"

