@@ -44,3 +44,25 @@ install() {
   say "installing the package (the first time takes some minutes)"
   .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
 }
+
+# tflite_c: prints the path of the oldest TensorFlow Lite C library that we support, for tests through
+# a real runtime; nothing where it cannot be fetched.
+tflite_c() {
+  local package=tfjs-tflite-node@0.0.2 folder
+  case "$(uname -m)" in
+    x86_64) folder=linux_amd64 ;;
+    aarch64) folder=linux_arm64 ;;
+    *) folder=unknown ;;
+  esac
+  mkdir -p .cache
+  local library="$PWD/.cache/package/cc_deps/$folder/libtensorflowlite_c.so"
+  if [ ! -e "$library" ]; then
+    say "fetching $package (libtensorflowlite_c.so)"
+    if (need npm=npm && cd .cache && npm pack --silent "$package" >/dev/null); then
+      tar -xzf .cache/tfjs-tflite-node-*.tgz -C .cache
+    else
+      echo "could not be fetched: what needs it is skipped" >&2
+    fi
+  fi
+  if [ -e "$library" ]; then echo "$library"; fi
+}
