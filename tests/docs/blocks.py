@@ -21,6 +21,7 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,7 +206,10 @@ def run_python(block: Block, folder: Path, namespace: dict[str, object]) -> str:
     before = Path.cwd()
     os.chdir(folder)
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), warnings.catch_warnings():
+            # Those of Keras and the like are not the page's.
+            warnings.simplefilter("ignore")
+            warnings.filterwarnings("error", module="__main__|qcnn_tflite")
             exec(code, namespace)
     finally:
         os.chdir(before)
