@@ -237,6 +237,7 @@ def read_model(source: bytes | str | os.PathLike[str]) -> Model:
         flat = raw[:end] if end != len(raw) else raw
         _check_repeats(schema.Model.GetRootAs(flat, 0), len(flat))
         unpacked = ModelT.InitFromPackedBuf(flat, 0)
+        _gather(unpacked, flat)
         _check(unpacked)
     except ModelError as error:
         raise ModelError(f"{what}: {error}") from None
@@ -324,6 +325,25 @@ def _check_repeats(model: Any, size: int) -> None:
                 take(len(maps(j).Name() or b""))
 
 
+def _gather(model: Any, flat: bytes) -> None:
+    """Take in constants that follow the flatbuffer in the file, as other quantizers write them.
+
+    Their bytes are not copied: as for tables, many that share them are refused.
+    """
+    left = 4 * len(flat)
+    for buffer in model.buffers or []:
+        if buffer.offset <= 1 and buffer.size <= 1:
+            continue
+        left -= buffer.size
+        if buffer.offset <= 1 or buffer.offset + buffer.size > len(flat) or left < 0:
+            raise ModelError(
+                f"a constant of {buffer.size} bytes at {buffer.offset} lies outside the file of "
+                f"{len(flat)} bytes; it is cut short or damaged"
+            )
+        buffer.data = np.frombuffer(flat, np.uint8, buffer.size, buffer.offset)
+        buffer.offset = buffer.size = 0
+
+
 def _check(model: Any) -> None:
     """Every index is inside its table and every constant inside the file."""
     if model.version != 3:
@@ -331,14 +351,14 @@ def _check(model: Any) -> None:
     if not model.subgraphs or not model.buffers:
         raise ModelError("the model has no subgraph or no buffers")
     codes = model.operatorCodes or []
-    outside = any(b.offset > 1 or b.size > 1 for b in model.buffers)
+    outside = False
     for graph in model.subgraphs:
         outside = outside or any(getattr(t, "externalBuffer", 0) for t in graph.tensors or [])
         outside = outside or any(op.largeCustomOptionsOffset > 1 for op in operators(graph))
     if outside:
         raise ModelError(
-            "constants are stored outside the flatbuffer (a model over 2 GB), which is not "
-            "supported; convert a smaller model"
+            "constants or options are stored in another file or behind the flatbuffer in a way that "
+            "is not supported; write the model in one piece"
         )
     for graph in model.subgraphs:
         _check_graph(graph, len(codes), len(model.buffers))

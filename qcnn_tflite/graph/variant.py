@@ -44,7 +44,8 @@ def _described(model: Any) -> tuple[str, bool]:
     activations: set[int] = set()
     for graph in (model.Subgraphs(i) for i in range(model.SubgraphsLength())):
         for tensor in (graph.Tensors(i) for i in range(graph.TensorsLength())):
-            constant = model.Buffers(tensor.Buffer()).DataLength() > 0
+            buffer = model.Buffers(tensor.Buffer())
+            constant = buffer.DataLength() > 0 or buffer.Offset() > 1
             (constants if constant else activations).add(tensor.Type())
     if TensorType.INT8 in activations:
         return "int8", has_lrn

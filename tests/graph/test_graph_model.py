@@ -235,11 +235,11 @@ def _set(target: Any, name: str, value: Any) -> None:
             lambda m: _set(m.signatureDefs[0].inputs[0], "tensorIndex", 77),
             "signature points to a tensor",
         ),
-        (lambda m: _set(m.buffers[1], "offset", 4096), "outside the flatbuffer"),
-        (lambda m: _set(m.buffers[1], "size", 4096), "outside the flatbuffer"),
+        (lambda m: _set(m.buffers[1], "offset", 1 << 40), "outside the file"),
+        (lambda m: _set(m.buffers[1], "size", 4096), "outside the file"),
         (
             lambda m: _set(m.subgraphs[0].operators[0], "largeCustomOptionsOffset", 4096),
-            "outside the flatbuffer",
+            "in one piece",
         ),
         (
             lambda m: _set(m.subgraphs[0].operators[0], "builtinOptionsType", 250),
@@ -257,8 +257,41 @@ def test_indices_are_checked(change: Callable[[Any], None], words: str) -> None:
 )
 def test_external_buffers_are_refused() -> None:
     data = _break(lambda m: _set(m.subgraphs[0].tensors[1], "externalBuffer", 1))
-    with pytest.raises(ModelError, match="outside the flatbuffer"):
+    with pytest.raises(ModelError, match="in one piece"):
         read_model(data)
+
+
+def test_constants_behind_the_flatbuffer_are_read() -> None:
+    """litert-quantizer writes all but small models so."""
+    whole = read_model(rich_model().bytes())
+    kept = {i: b.data.tobytes() for i, b in enumerate(whole.schema.buffers) if b.data is not None}
+    size = len(_break(lambda m: _behind(m, kept, 1 << 20)))
+    flat = _break(lambda m: _behind(m, kept, size))
+    assert len(flat) == size
+    data = flat + b"".join(kept.values())
+    model = read_model(data)
+    for i, content in kept.items():
+        assert model.schema.buffers[i].data.tobytes() == content
+    assert model.to_bytes() == whole.to_bytes()
+    with pytest.raises(ModelError, match="outside the file"):
+        read_model(data[:-1])
+    # All of the file, again and again.
+    several = schema.BufferT()
+    several.offset, several.size = 2, size - 2
+    builder = rich_model()
+    builder.schema.buffers += [several] * 9
+    with pytest.raises(ModelError, match="outside the file"):
+        read_model(builder.bytes())
+    builder.schema.buffers = builder.schema.buffers[:-8]
+    read_model(builder.bytes())
+
+
+def _behind(model: Any, kept: dict[int, bytes], first: int) -> None:
+    """Constants are said to lie one after another in the file, from `first` on."""
+    for i, content in kept.items():
+        buffer = model.buffers[i]
+        buffer.data, buffer.offset, buffer.size = None, first, len(content)
+        first += len(content)
 
 
 @pytest.mark.parametrize("shape", [(5, 3, 3, 5), (5, 3, 3, 1 << 30), (5, 3, 3, -4), (1 << 30,) * 4])
