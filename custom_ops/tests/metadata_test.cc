@@ -109,6 +109,58 @@ TEST(ModelCheck, CutOffFilesAreRefused) {
   }
 }
 
+// A file of 600 kB: 2^17 subgraphs that are one and the same, which has 2^14 tensors that are one
+// and the same. Looked at one by one they would take an hour.
+TEST(ModelCheck, TablesThatRepeatEndlesslyAreRefused) {
+  std::vector<uint8_t> file;
+  const auto put = [&](uint32_t value) {
+    for (int i = 0; i < 4; ++i) file.push_back(static_cast<uint8_t>(value >> (8 * i)));
+  };
+  const auto point = [&](size_t from, size_t to) {
+    for (size_t i = 0; i < 4; ++i) {
+      file[from + i] = static_cast<uint8_t>((to - from) >> (8 * i));
+    }
+  };
+  constexpr size_t kGraphs = 1 << 17, kTensors = 1 << 14;
+  put(0);
+  file.insert(file.end(), {'T', 'F', 'L', '3'});
+  // Virtual tables of the model (version 4, codes none, subgraphs 8, description none, buffers 12),
+  // the subgraph (tensors 4) and of what has no fields.
+  const size_t model_fields = file.size();
+  file.insert(file.end(), {14, 0, 16, 0, 4, 0, 0, 0, 8, 0, 0, 0, 12, 0, 0, 0});
+  const size_t graph_fields = file.size();
+  file.insert(file.end(), {6, 0, 8, 0, 4, 0, 0, 0});
+  const size_t no_fields = file.size();
+  file.insert(file.end(), {4, 0, 4, 0});
+  const size_t model = file.size();
+  put(static_cast<uint32_t>(model - model_fields));
+  put(3), put(0), put(0);
+  point(0, model);
+  const size_t graphs = file.size();
+  put(kGraphs);
+  file.resize(file.size() + 4 * kGraphs);
+  const size_t buffers = file.size();
+  put(1), put(0);
+  const size_t graph = file.size();
+  put(static_cast<uint32_t>(graph - graph_fields)), put(0);
+  const size_t empty = file.size();
+  put(static_cast<uint32_t>(empty - no_fields));
+  point(model + 8, graphs), point(model + 12, buffers), point(buffers + 4, empty);
+  for (size_t i = 0; i < kGraphs; ++i) point(graphs + 4 + 4 * i, graph);
+  const size_t later = file.size();
+  put(kTensors);
+  file.resize(file.size() + 4 * kTensors);
+  const size_t last = file.size();
+  put(static_cast<uint32_t>(last - no_fields));
+  for (size_t i = 0; i < kTensors; ++i) point(later + 4 + 4 * i, last);
+  point(graph + 4, later);
+  QcnnModelInfo info;
+  EXPECT_EQ(qcnn_check_model(file.data(), file.size(), &info), QCNN_DAMAGED);
+  // One subgraph is fine.
+  file[graphs] = 1, file[graphs + 1] = file[graphs + 2] = 0;
+  EXPECT_EQ(qcnn_check_model(file.data(), file.size(), &info), QCNN_OK);
+}
+
 TEST(ModelCheck, DamageNeverLeadsOutside) {
   const auto model = read_file("small.tflite");
   ASSERT_FALSE(model.empty());

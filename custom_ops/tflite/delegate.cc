@@ -42,12 +42,13 @@ bool kind_of(const TfLiteRegistration& registration, OpKind* kind) {
   return false;
 }
 
-// A local response normalization that LrnOp can do; the host's own op does or refuses all others.
+// A local response normalization for LrnOp; the host's own op does or refuses all others.
+// Parameters that mean nothing are not left to it: with a negative radius it writes outside its
+// memory.
 bool is_our_lrn(const TfLiteContext& context, const TfLiteNode& node,
                 const TfLiteRegistration& registration) {
   if (registration.builtin_code != kTfLiteBuiltinLocalResponseNormalization ||
-      registration.version > 1 || node.builtin_data == nullptr ||
-      !lrn_params_sound(*static_cast<const TfLiteLocalResponseNormParams*>(node.builtin_data))) {
+      registration.version > 1 || node.builtin_data == nullptr) {
     return false;
   }
   for (const TfLiteIntArray* indices : {node.inputs, node.outputs}) {

@@ -29,7 +29,8 @@ struct Vector {
 
 class Checker {
  public:
-  Checker(const FlatBuffer& file, QcnnModelInfo* info) : file_(file), info_(info) {}
+  Checker(const FlatBuffer& file, QcnnModelInfo* info)
+      : file_(file), info_(info), left_(file.size()) {}
 
   bool run() {
     size_t model = 0;
@@ -60,7 +61,16 @@ class Checker {
     return vector(table, index, 4, found) && found->count <= kMost;
   }
 
+  // Entries have four bytes each. A file may point to the same ones again and again, and a small
+  // one would keep us busy for ever: more than four times what fits into it is no model.
+  bool take(uint32_t entries) {
+    if (entries > left_) return false;
+    left_ -= entries;
+    return true;
+  }
+
   bool each(const Vector& tables, bool (Checker::*check)(size_t)) {
+    if (!take(tables.count)) return false;
     for (uint32_t i = 0; i < tables.count; ++i) {
       size_t at = 0;
       if (!file_.follow(tables.first + 4 * size_t{i}, &at) || !(this->*check)(at)) return false;
@@ -152,9 +162,9 @@ class Checker {
   }
 
   // Whether a vector holds numbers of tensors; -1 is an absent input.
-  bool indices(size_t table, int index, bool optional) const {
+  bool indices(size_t table, int index, bool optional) {
     Vector found;
-    if (!vector(table, index, 4, &found)) return false;
+    if (!vector(table, index, 4, &found) || !take(found.count)) return false;
     for (uint32_t i = 0; i < found.count; ++i) {
       uint32_t tensor = 0;
       if (!file_.u32(found.first + 4 * size_t{i}, &tensor)) return false;
@@ -167,6 +177,7 @@ class Checker {
   QcnnModelInfo* info_;
   Vector buffers_, codes_;
   uint32_t tensors_ = 0;
+  size_t left_;  // entries that may still be looked at
 };
 
 }  // namespace

@@ -58,6 +58,13 @@ TfLiteIntArray* make_dims(TfLiteContext* context, const std::vector<int>& shape)
   return dims;
 }
 
+// Of a shape that `grow` has found to fit.
+size_t float_bytes(const int* first, const int* last) {
+  size_t bytes = sizeof(float);
+  for (; first != last; ++first) bytes *= static_cast<size_t>(*first);
+  return bytes;
+}
+
 std::atomic<size_t> packed_bytes{0}, scratch_bytes{0};
 
 int thread_count(const TfLiteContext* context) {
@@ -157,6 +164,9 @@ bool Op::plan(TfLiteContext* context, std::string* error) {
     *error = "its output could not be resized";
     return false;
   }
+  const TfLiteIntArray& in = *tensor_at(context, inputs_, 0)->dims;
+  input_bytes_ = float_bytes(in.data, in.data + in.size);
+  output_bytes_ = float_bytes(shape.data(), shape.data() + shape.size());
   return true;
 }
 
@@ -272,10 +282,18 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
       return kTfLiteError;
     }
   }
-  const auto* input = static_cast<const float*>(tensor_at(context, inputs_, 0)->data);
-  auto* output = static_cast<float*>(tensor_at(context, outputs_, 0)->data);
+  const TfLiteTensor* in = tensor_at(context, inputs_, 0);
+  const TfLiteTensor* out = tensor_at(context, outputs_, 0);
+  const auto* input = static_cast<const float*>(in->data);
+  auto* output = static_cast<float*>(out->data);
   if (input == nullptr || output == nullptr) {
     context->ReportError(context, "%s: its input or output has no memory.", op_name(kind_));
+    return kTfLiteError;
+  }
+  // Hosts do not hold a constant that is marked sparse to its shape.
+  if (in->bytes < input_bytes_ || out->bytes < output_bytes_) {
+    context->ReportError(context, "%s: its input or output has less memory than its shape says.",
+                         op_name(kind_));
     return kTfLiteError;
   }
   if (kind_ == OpKind::kConv) {

@@ -64,6 +64,7 @@ class Op {
   std::unique_ptr<ConvLayer> conv_;
   std::unique_ptr<FcLayer> fc_;
   MemoryShare memory_;
+  size_t input_bytes_ = 0, output_bytes_ = 0;  // as planned
 };
 
 // Registration of an op for hosts that take custom ops. kernel: index in kernels().
