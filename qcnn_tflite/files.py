@@ -1,13 +1,27 @@
-"""Output files appear whole or not at all, and never replace another one unasked."""
+"""Output files appear whole or not at all, and never replace another one unasked.
+
+Files that are being written are locked, by locks that end with their process: so whoever comes next
+knows what a killed process has left behind, and removes it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import IO, Any
 
 from .errors import OutputError, OutputExistsError
+
+if sys.platform != "win32":  # leftovers stay there
+    import fcntl
+
+# A temporary file is locked right after it was made; younger ones may be about to be.
+_YOUNG = 60.0
 
 
 def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
@@ -47,12 +61,14 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
         As `check_output`; also when the disk is full. Nothing is left behind.
     """
     path = check_output(path, overwrite=overwrite)
+    _remove_leftovers(path)
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
             dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
         ) as file:
             temporary = file.name
+            try_lock(file)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -85,3 +101,96 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, overwrite: bo
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
     return path
+
+
+def try_lock(file: IO[Any], *, wait: bool = False) -> bool:
+    """Lock an open file for this process, however that ends.
+
+    Parameters
+    ----------
+    file : file object
+        Closing it gives the lock back.
+    wait : bool
+        Until the process that has it is done.
+
+    Returns
+    -------
+    bool
+        False if another process has it, or the file system knows no locks.
+    """
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Temporary files of `path` whose process is gone."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        for part in path.parent.iterdir():
+            if not (part.name.startswith(f".{path.name}.") and part.name.endswith(".part")):
+                continue
+            with contextlib.suppress(OSError), part.open("rb") as file:
+                if time.time() - os.fstat(file.fileno()).st_mtime > _YOUNG and try_lock(file):
+                    part.unlink()
+
+
+class ScratchFolder:
+    """A temporary folder for large arrays. Those that killed processes left behind are removed first.
+
+    Parameters
+    ----------
+    prefix : str
+        Of its name.
+
+    Attributes
+    ----------
+    name : str
+
+    Raises
+    ------
+    OutputError
+        If it cannot be made.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        try:
+            if sys.platform != "win32":
+                self._remove_leftovers(prefix)
+            self._folder = tempfile.TemporaryDirectory(prefix=prefix)
+            self.name = self._folder.name
+            # The name comes last: a lock of this name that nobody holds is one that nobody will take.
+            new = Path(self.name, "lock.new")
+            self._lock = new.open("wb")
+            try_lock(self._lock)
+            if sys.platform != "win32":
+                new.rename(self._lock_of(Path(self.name)))
+        except OSError as error:
+            raise OutputError(
+                f"no temporary folder can be made ({error.strerror}); free some space, or set TMPDIR to "
+                "another folder"
+            ) from error
+
+    def cleanup(self) -> None:
+        """Remove it."""
+        self._lock.close()
+        self._folder.cleanup()
+
+    @staticmethod
+    def _lock_of(folder: Path) -> Path:
+        return folder / "lock"
+
+    def _remove_leftovers(self, prefix: str) -> None:
+        for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+            with contextlib.suppress(OSError):
+                # The folder of temporary files is everybody's: a link may lead anywhere.
+                if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                    continue
+                with self._lock_of(folder).open("rb") as lock:
+                    if try_lock(lock):
+                        shutil.rmtree(folder, ignore_errors=True)

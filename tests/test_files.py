@@ -6,11 +6,14 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
+import time
+from pathlib import Path
 
 import pytest
 
 from qcnn_tflite.errors import OutputError, OutputExistsError, QcnnError
-from qcnn_tflite.files import check_output, write_atomically
+from qcnn_tflite.files import ScratchFolder, check_output, try_lock, write_atomically
 
 _DATA = bytes(range(256)) * 1024
 
@@ -71,6 +74,9 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path, monkeypatch):
 
 _WRITE = """
 import sys
+import tempfile
+import time
+from pathlib import Path
 from qcnn_tflite.errors import OutputError
 from qcnn_tflite.files import write_atomically
 try:
@@ -98,3 +104,47 @@ def test_a_write_cut_short_leaves_what_was_there(tmp_path, old):
     assert "could not be written (File too large); free some space" in done.stderr
     assert os.listdir(tmp_path) == (["a.bin"] if old else [])
     assert not old or path.read_bytes() == old
+
+
+def age(path: Path) -> None:
+    os.utime(path, (time.time() - 3600,) * 2)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    left, other = tmp_path / ".a.bin.xyz.part", tmp_path / ".b.bin.xyz.part"
+    for part in (left, other):
+        part.write_bytes(b"half")
+        age(part)
+    young = tmp_path / ".a.bin.new.part"
+    young.touch()
+    write_atomically(tmp_path / "a.bin", _DATA)
+    assert sorted(os.listdir(tmp_path)) == sorted(["a.bin", other.name, young.name])
+
+
+def test_what_another_process_is_writing_is_left_alone(tmp_path):
+    part = tmp_path / ".a.bin.xyz.part"
+    with part.open("wb") as file:
+        assert try_lock(file)
+        age(part)
+        write_atomically(tmp_path / "a.bin", _DATA)
+        assert part.exists()
+    write_atomically(tmp_path / "a.bin", _DATA, overwrite=True)
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_scratch_folders_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    kept = tmp_path / "mine-0"  # no lock: not one of ours
+    kept.mkdir()
+    dead = tmp_path / "mine-1"
+    dead.mkdir()
+    (dead / "lock").touch()
+    (dead / "array").write_bytes(_DATA)
+    (tmp_path / "mine-2").symlink_to(kept)
+    first = ScratchFolder("mine-")
+    second = ScratchFolder("mine-")
+    names = {kept.name, "mine-2", Path(first.name).name, Path(second.name).name}
+    assert set(os.listdir(tmp_path)) == names
+    first.cleanup()
+    second.cleanup()
+    assert sorted(os.listdir(tmp_path)) == ["mine-0", "mine-2"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..files import ScratchFolder
 from ..graph import Model, extract, live_tensors
 from ..runtime.backend import float_interpreter
 from .images import CalibrationImages
@@ -69,7 +69,7 @@ class PairedNetwork:
         self._images = images
         self._limit = cache_limit
         self._threads = threads
-        self._folder = tempfile.TemporaryDirectory(prefix="qcnn-calibration-")
+        self._folder = ScratchFolder("qcnn-calibration-")
         self._generation = 0
         self._op = 0
         source = int(model.subgraph.inputs[0])
@@ -88,10 +88,6 @@ class PairedNetwork:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Give back the disk space."""
         self._frontier = None
         self._folder.cleanup()
 
@@ -218,8 +214,15 @@ class PairedNetwork:
         return Rest(self, op, tensors)
 
     def _map(self, path: Path, sample: FloatArray) -> Any:
+        dtype, shape = _storage(sample), (self.count, *sample.shape[1:])
         try:
-            array = np.memmap(path, _storage(sample), "w+", shape=(self.count, *sample.shape[1:]))
+            with open(path, "wb") as file:
+                # A map of a file with holes ends the process when the disk is full.
+                if hasattr(os, "posix_fallocate"):
+                    os.posix_fallocate(
+                        file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize
+                    )
+            array = np.memmap(path, dtype, "r+" if path.stat().st_size else "w+", shape=shape)
         except OSError as error:
             raise DataError(
                 f"no room for the calibration cache in {path.parent} ({error.strerror}); free some "

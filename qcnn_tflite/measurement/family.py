@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..calibration.images import load_calibration
 from ..calibration.preprocessing import Preprocessing
-from ..errors import ConfigError, ModelError, QcnnError
+from ..errors import ConfigError, ModelError, OutputExistsError, QcnnError
 from ..files import write_atomically
 from ..graph import read_mean_image, read_metadata, read_model
 from ..graph.variant import describe_variant
@@ -172,7 +173,8 @@ def _float_file(model: str, path: Path | None, recipe: Recipe) -> tuple[Path, bo
         path = recipe.folder / f"{source.name}-{digest}.tflite"
         if not path.exists():
             recipe.folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, source.data)
+            with contextlib.suppress(OutputExistsError):  # another process made the same
+                write_atomically(path, source.data)
     elif recipe.weights is not None:
         raise ConfigError(f"--weights are for named models only, {path} has its own")
     return path, describe_variant(path)[1]
@@ -183,7 +185,12 @@ def _variant_file(base: Path, variant: str, recipe: Recipe, say: Callable[[str],
         return base
     path = recipe.folder / f"{base.stem}-{variant}-{cache_key(base, variant, recipe)}.tflite"
     if path.exists():
-        return path
+        try:
+            read_model(path)
+            return path
+        except ModelError:
+            say(f"{path} is damaged")
+            path.unlink()
     recipe.folder.mkdir(parents=True, exist_ok=True)
     say(f"making {path}")
     if variant in ("int8", "q") and recipe.calibration is None:
@@ -192,12 +199,13 @@ def _variant_file(base: Path, variant: str, recipe: Recipe, say: Callable[[str],
             "something, its accuracy does not; give some by --calibration"
         )
     function = {"int8": _make_int8, "q": _make_q}.get(variant)
-    if function is not None:
-        making.in_own_process(path.name, function, base, path, recipe)
-    elif variant == "dynamic":
-        making.in_own_process(path.name, making.make_dynamic, base, path)
-    else:
-        making.in_own_process(path.name, making.make_float16, base, path)
+    with contextlib.suppress(OutputExistsError):  # another process made the same meanwhile
+        if function is not None:
+            making.in_own_process(path.name, function, base, path, recipe)
+        elif variant == "dynamic":
+            making.in_own_process(path.name, making.make_dynamic, base, path)
+        else:
+            making.in_own_process(path.name, making.make_float16, base, path)
     return path
 
 

@@ -8,10 +8,12 @@ import http.client
 import os
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from ..errors import ModelError
+from ..files import try_lock
 from ..progress import Progress
 from ..sizes import format_bytes
 from .sources import Source
@@ -76,15 +78,18 @@ def fetch(source: Source, *, model: str, progress: bool | None = None) -> Path:
     part = folder / f"{source.file}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _download(url, part, f"weights of {model}", progress)
-        found = _digest(part, source.algorithm)
-        if not source.matches(found):
-            part.unlink()
-            raise ModelError(
-                f"{url} has the checksum {source.algorithm}:{found}, expected {source.digest}; it was "
-                f"not kept; {advice}"
-            )
-        os.replace(part, path)
+        with _alone(part):
+            if path.is_file():  # another process has just fetched it
+                return fetch(source, model=model, progress=progress)
+            _download(url, part, f"weights of {model}", progress)
+            found = _digest(part, source.algorithm)
+            if not source.matches(found):
+                part.unlink()
+                raise ModelError(
+                    f"{url} has the checksum {source.algorithm}:{found}, expected {source.digest}; it "
+                    f"was not kept; {advice}"
+                )
+            os.replace(part, path)
     except urllib.error.HTTPError as error:
         raise ModelError(
             f"{url}: the server answers {error.code} {error.reason}; {advice}"
@@ -93,6 +98,30 @@ def fetch(source: Source, *, model: str, progress: bool | None = None) -> Path:
         reason = getattr(error, "reason", None) or error
         raise ModelError(f"{url} could not be downloaded ({reason}); {advice}") from error
     return path
+
+
+@contextlib.contextmanager
+def _alone(part: Path) -> Iterator[None]:
+    """Wait for other processes that download `part`; the lock ends with its process."""
+    if os.name == "nt":  # there an open file could not be renamed
+        yield
+        return
+    while True:
+        with open(part, "ab") as file:
+            try_lock(file, wait=True)
+            # Whoever had the lock has renamed or deleted this very file, or left it as it is.
+            try:
+                mine = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except FileNotFoundError:
+                mine = False
+            if mine:
+                try:
+                    yield
+                finally:
+                    with contextlib.suppress(FileNotFoundError):
+                        if part.stat().st_size == 0:  # nothing arrived: nothing to go on from
+                            part.unlink()
+                return
 
 
 def _digest(path: Path, algorithm: str) -> str:

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -251,3 +252,25 @@ def test_published_sources_are_complete(name):
     assert source.url.endswith(source.file)
     assert re.fullmatch(r"sha1:[0-9a-f]{40}|sha256:[0-9a-f]{8,64}", source.digest)
     assert models.get(name).licence
+
+
+def test_processes_that_want_the_same_file_fetch_it_once(server, cache):
+    # A lock belongs to an open file: threads wait for each other as processes do.
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: fetch(source(server.url), model="net"), range(4)))
+    assert [path.read_bytes() for path in paths] == [CONTENT] * 4
+    assert server.asked == [""]
+    assert [p.name for p in cache.iterdir()] == ["weights.bin"]
+
+
+def test_the_one_that_waits_goes_on_when_the_other_fails(server, cache):
+    server.files["/weights.bin"] = CONTENT[:-1] + b"!"
+
+    def attempt(_: int) -> str:
+        with pytest.raises(ModelError) as caught:
+            fetch(source(server.url), model="net")
+        return str(caught.value)
+
+    with ThreadPoolExecutor(3) as pool:
+        assert all("it was not kept" in message for message in pool.map(attempt, range(3)))
+    assert list(cache.iterdir()) == []
