@@ -75,19 +75,15 @@ def blocks_of(page: Path) -> list[Block]:
 
 def indented_blocks(page: Path) -> list[int]:
     """Lines at which code is indented rather than fenced: no test would see it."""
-    fenced, last, lines = False, "", []
+    fenced, listed, last, lines = False, False, "", []
     for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
         if line.lstrip().startswith("```"):
             fenced = not fenced
-        if (
-            not fenced
-            and line.startswith("    ")
-            and not last
-            and not line.lstrip().startswith(":")
-        ):
+        if line.strip() and not line.startswith(" "):
+            listed = re.match(r"([-*]|\d+\.) ", line) is not None
+        if line.startswith("    ") and not (fenced or listed or last):
             lines.append(number)
-        if line.strip() or not fenced:
-            last = line.strip()
+        last = line.strip()
     return lines
 
 
