@@ -1,4 +1,4 @@
-"""Writes models/: what the fuzz target `tflite` changes.
+"""Writes models/, what the fuzz target `tflite` changes, and corpus/options/, what `options` begins with.
 
 Every field stands in these files, defaults too, and options have room to grow, so that any value can be
 changed in place. Needs the packages of the extra `test`; run it from the project's root.
@@ -44,8 +44,19 @@ def write(name: str, data: bytes) -> None:
         graph_model.flatbuffers.Builder = plain
 
 
+def write_options() -> None:
+    """The golden bytes of both halves of the op contract."""
+    folder = Path(__file__).parent / "corpus" / "options"
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (ROOT / "custom_ops/tests/golden/options.txt").read_text().splitlines()[1:]
+    for i, line in enumerate(lines):
+        op, data, *_ = line.split()
+        (folder / f"{op}-{i}").write_bytes(bytes.fromhex(data))
+
+
 def main() -> None:
     OUT.mkdir(exist_ok=True)
+    write_options()
     conv = Conv(size=(5, 6), outputs=5, options={"padding": "SAME", "stride": (1, 2)})
     write("conv", convert(conv.add, d=4, K=11, scale=True))
     write("int8", convert(Conv(size=(5, 6), outputs=5).add, d=4, K=11, dtype="int8"))
