@@ -179,7 +179,6 @@ def run_shell(block: Block, folder: Path) -> str:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "LOKY_MAX_CPU_COUNT": "1",  # starting workers takes longer than these networks
         "QCNN_TFLITE_CACHE": str(folder / ".cache"),
     }
     done = subprocess.run(

@@ -62,7 +62,11 @@ def test_code_is_fenced(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", _parameters())
-def test_blocks_run(page: Path, new_folder: Callable[[], Path]) -> None:
+def test_blocks_run(
+    page: Path, new_folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Starting workers takes longer than these networks.
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
     folder = None
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed = ""
