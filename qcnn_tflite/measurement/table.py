@@ -27,7 +27,13 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
     Ratios are to the runtime's own kernels, and with our local response normalization in both.
     """
     head = ["network", "threads", "quantized ms", "float ms", "int8 ms", "over float", "over int8"]
-    head += ["with our LRN in both", "file, float → quantized", "peak memory", "top-1", "top-5"]
+    head += [
+        "with our LRN in both",
+        "file: float, int8, quantized",
+        "peak memory",
+        "top-1",
+        "top-5",
+    ]
     rows = []
     for group in runs(results):
         known = {(r["variant"], r.get("lrn", "stock")): r for r in group}
@@ -47,10 +53,10 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
                 ),
                 *("" if ratio is None else f"{ratio:.2f}x" for ratio in ratios),
                 ", ".join(f"{ratio:.2f}x" for ratio in ours if ratio is not None),
-                _arrow(float_, q, lambda r: format_bytes(r["sizes"]["file"])),
-                _arrow(float_, q, _memory),
-                _arrow(float_, q, lambda r: _share(r, "top1")),
-                _arrow(float_, q, lambda r: _share(r, "top5")),
+                _each(lambda r: format_bytes(r["sizes"]["file"]), float_, int8, q),
+                _each(_memory, float_, int8, q),
+                _each(lambda r: _share(r, "top1"), float_, int8, q),
+                _each(lambda r: _share(r, "top5"), float_, int8, q),
             ]
         )
     kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
@@ -61,12 +67,10 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join([*lines, "", f"{'; '.join(where)}; {date}"])
 
 
-def _arrow(
-    before: dict[str, Any] | None, after: dict[str, Any], text: Callable[[dict[str, Any]], str]
-) -> str:
-    """``243.87 MB → 13.24 MB``; what is known of the two."""
-    both = [text(result) for result in (before, after) if result is not None and text(result)]
-    return " → ".join(both)
+def _each(text: Callable[[dict[str, Any]], str], *results: dict[str, Any] | None) -> str:
+    """``243.87 MB, 61.26 MB, 13.24 MB``; a dash where it is not known."""
+    every = ["" if result is None else text(result) for result in results]
+    return ", ".join(found or "–" for found in every) if any(every) else ""
 
 
 def runs(results: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
