@@ -1,7 +1,7 @@
 """The table of the README: six networks and one with real weights more, float, int8 and quantized, in one run.
 
     python -m benchmarks.networks -o benchmarks/results/networks.json [--work FOLDER] [--packages FOLDER]
-    python -m benchmarks.table --summary benchmarks/results/networks.json --into README.md
+    python -m benchmarks.table --summary benchmarks/results/networks.json --into README.md --pictures docs/assets/results
 
 Every network is measured with one thread and with two; with one also its peak memory and, where there are real
 weights and images, its accuracy. AlexNet, CNN-S and VGG-16 have random weights, which do not change the time. Files and
@@ -24,7 +24,6 @@ from qcnn_tflite.files import check_output
 from qcnn_tflite.measurement import documents
 from qcnn_tflite.measurement.entry import Settings
 from qcnn_tflite.measurement.family import Recipe
-from qcnn_tflite.measurement.pictures import write_pictures
 from qcnn_tflite.measurement.session import Request, Session
 from qcnn_tflite.measurement.table import summary
 
@@ -74,7 +73,6 @@ def main() -> int:
     every = RANDOM + REAL
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(every))
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw the results")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--runs", type=int, default=60, metavar="N")
     parser.add_argument("--packages", type=Path, default=Path("."), help="folder of npm packages")
@@ -108,9 +106,6 @@ def main() -> int:
     print(summary(results))
     for entry in left_out:
         print(f"left out: {entry['model']}, {entry['variant']}: {entry['reason']}")
-    if args.pictures is not None and results:
-        for path in write_pictures(results, args.pictures):
-            print(f"wrote {path}", file=sys.stderr)
     return 0 if results else 2
 
 

@@ -3,6 +3,7 @@
     python -m benchmarks.table RESULT.json...
     python -m benchmarks.table --summary RESULT.json...                    # a row for every network
     python -m benchmarks.table --summary RESULT.json... --into README.md   # between its two comments
+    python -m benchmarks.table RESULT.json... --pictures DIR               # and the networks side by side, as SVG and PNG
 
 The comments are `<!-- results -->` and `<!-- end of results -->`.
 """
@@ -17,6 +18,7 @@ from typing import Any
 from qcnn_tflite.errors import DataError, QcnnError
 from qcnn_tflite.files import write_atomically
 from qcnn_tflite.measurement.documents import read
+from qcnn_tflite.measurement.pictures import overview_charts, write_pictures
 from qcnn_tflite.measurement.table import markdown, summary
 
 _BEGIN, _END = "<!-- results -->\n", "<!-- end of results -->"
@@ -51,6 +53,7 @@ def main() -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--summary", action="store_true", help="a row for every network and run")
     parser.add_argument("--into", type=Path, metavar="FILE", help="a Markdown file to put it into")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="where charts are put")
     args = parser.parse_args()
     results: list[dict[str, Any]] = []
     left_out: list[dict[str, str]] = []
@@ -62,6 +65,8 @@ def main() -> int:
         text = summary(results) if args.summary else markdown(results, left_out)
         if args.into is not None:
             put_into(args.into, text)
+        if args.pictures is not None:
+            write_pictures(overview_charts(results), args.pictures)
     except QcnnError as error:
         print(error, file=sys.stderr)
         return 2

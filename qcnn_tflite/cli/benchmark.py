@@ -181,9 +181,9 @@ def run(args: argparse.Namespace, peers: Mapping[str, Peers] | None = None) -> i
         results, left_out, failed = session.results, session.left_out, session.failed
     _show(args, results, left_out)
     if args.pictures is not None and results:
-        from ..measurement.pictures import write_pictures
+        from ..measurement.pictures import charts, write_pictures
 
-        for path in write_pictures(results, args.pictures):
+        for path in write_pictures(charts(results), args.pictures):
             _say(f"wrote {path}")
     if failed:
         return 2

@@ -185,7 +185,7 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
     head = ["network", "variant", "threads", "median ms", "over float", "file", "zipped"]
     head += ["peak memory", "top-1", "top-5", "same first class as float", "where"]
     section.tables.append(_without_empty(Table("Every variant of every network", head, rows)))
-    charts = {chart.name: chart for chart in pictures.charts(results)}
+    charts = {chart.name: chart for chart in pictures.overview_charts(results)}
     if "speed" in charts:
         head = ["network", "variant", "local response normalization", "times as fast as float"]
         ratios = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,10 +107,16 @@ def charts(results: Sequence[dict[str, Any]]) -> list[Chart]:
         name = _run_name(group)
         known[name] = known.get(name, 0) + 1
         found += run_charts(group, name if known[name] == 1 else f"{name}-{known[name]}")
-    if any("top1" in result.get("accuracy", {}) for result in results):
-        found.insert(0, _front(results))
+    return overview_charts(results) + found
+
+
+def overview_charts(results: Sequence[dict[str, Any]]) -> list[Chart]:
+    """The charts that show several networks side by side: speed, and accuracy against size."""
+    found = []
     if len({speed.run for speed in speeds(results)}) > 1:
-        found.insert(0, _overview(speeds(results)))
+        found.append(_overview(speeds(results)))
+    if any("top1" in result.get("accuracy", {}) for result in results):
+        found.append(_front(results))
     return found
 
 
@@ -130,8 +136,8 @@ def run_charts(group: Sequence[dict[str, Any]], name: str = "") -> list[Chart]:
     return found
 
 
-def write_pictures(results: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
-    """Write every chart as SVG and PNG.
+def write_pictures(drawn: Iterable[Chart], folder: Path) -> list[Path]:
+    """Write charts as SVG and PNG.
 
     Returns
     -------
@@ -148,7 +154,7 @@ def write_pictures(results: Sequence[dict[str, Any]], folder: Path) -> list[Path
     except OSError as error:
         raise OutputError(f"{folder} cannot be made ({error.strerror}); choose another") from error
     written = []
-    for chart in charts(results):
+    for chart in drawn:
         path = folder / f"{chart.name}.svg"
         head = '<?xml version="1.0" encoding="utf-8"?>\n'
         write_atomically(path, (head + chart.svg()).encode(), overwrite=True)

@@ -62,7 +62,7 @@ def test_into_a_file(tmp_path, monkeypatch, capsys):
     results, page = tmp_path / "results.json", tmp_path / "README.md"
     documents.write(results, RESULTS)
     page.write_text("a\n<!-- results -->\nold\n<!-- end of results -->\nb\n", encoding="utf-8")
-    words = ["table", "--summary", results, "--into", page]
+    words = ["table", "--summary", results, "--into", page, "--pictures", tmp_path / "pictures"]
     monkeypatch.setattr(sys, "argv", [str(word) for word in words])
     for _ in range(2):  # again gives the same
         assert table.main() == 0
@@ -70,6 +70,7 @@ def test_into_a_file(tmp_path, monkeypatch, capsys):
         assert text.startswith("a\n<!-- results -->\n| network |")
         assert text.endswith("2026-11-21\n<!-- end of results -->\nb\n")
         assert "old" not in text
+    assert (tmp_path / "pictures" / "accuracy-size.svg").is_file()
     page.write_text("a\n<!-- end of results --><!-- results -->\n", encoding="utf-8")
     assert table.main() == 2
     assert "expected the comments" in capsys.readouterr().err

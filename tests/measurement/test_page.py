@@ -239,6 +239,8 @@ def test_speed_of_several_runs_side_by_side(result_file, tmp_path):
         ("net, 2 threads", "q", False): 0.5,
     }
     assert "Speed against TensorFlow Lite" in results_page([result_file(results)])
-    assert tmp_path / "speed.svg" in pictures.write_pictures(results, tmp_path)
+    assert tmp_path / "speed.svg" in pictures.write_pictures(
+        pictures.overview_charts(results), tmp_path
+    )
     # One run has its own charts, and needs no overview.
     assert not any(chart.name == "speed" for chart in pictures.charts(results[:4]))
