@@ -69,8 +69,10 @@ def main() -> None:
     conv = convert(Conv(size=(5, 6), outputs=5, channels=4).add, d=4, K=5, scale=True)
     fc = convert(Fc(with_bias=True).add, d=4, K=5, dtype="int8")
     for name, data in (("conv", conv), ("fc", fc)):
-        keep("graph", f"{name}.sound", b"\0" + data)
-        keep("graph", f"{name}-changed", b"\1" + bytes(rng.integers(0, 255, 20, np.uint8)))
+        keep("graph", f"{name}-sound-0", b"\0" + data)
+        # What is done with the model is in the first byte, too.
+        for use in range(1, 8, 2):
+            keep("graph", f"{name}-{use}", bytes([use, *rng.integers(0, 255, 20, np.uint8)]))
     for keys in (CONV_KEYS, FC_KEYS):
         keep("flexbuffers", f"{len(keys)}", encode_options(dict.fromkeys(keys, 1)))
 
