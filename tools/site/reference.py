@@ -81,8 +81,9 @@ def result_schema() -> str:
 def _fields(definition: dict[str, Any], prefix: str) -> Iterator[str]:
     required = definition.get("required", [])
     for name, value in definition.get("properties", {}).items():
-        facts = [_type(value), "" if name in required else "optional", value.get("description", "")]
-        text = ". ".join(f.rstrip(".") for f in facts if f)
+        kind = _type(value) + ("" if name in required else ", optional")
+        kind = kind[0].upper() + kind[1:]
+        text = ". ".join(f.rstrip(".") for f in (kind, value.get("description", "")) if f)
         yield f"`{prefix}{name}`\n:   {text}."
         yield from _fields(value, f"{prefix}{name}.")
         if "items" in value:
@@ -107,7 +108,10 @@ def _type(value: dict[str, Any]) -> str:
         }.get(kind, kind if kind == "bytes" else f"[{kind}](#a-{kind})")
     kind = value.get("type", "anything")
     if kind == "array":
-        return f"list of {_type(value['items'])}"
+        items = value["items"]
+        if "$ref" in items:
+            return f"list: {_type(items)}"
+        return {"object": "list of objects"}.get(items.get("type"), "list")
     if isinstance(kind, list):
         return " or ".join(kind)
     return {"string": "text", "integer": "whole number"}.get(kind, kind)
