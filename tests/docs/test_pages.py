@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,6 +60,14 @@ def test_commands_and_options_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", [p for p in PAGES if p.is_file()], ids=_name)
 def test_code_is_fenced(page: Path) -> None:
     assert indented_blocks(page) == []
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.is_file()], ids=_name)
+def test_links_lead_to_files(page: Path) -> None:
+    """In the repository, as the site's build checks it for the site."""
+    links = re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", page.read_text("utf-8"))
+    missing = [link for link in links if ":" not in link and not (page.parent / link).exists()]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", _parameters())
