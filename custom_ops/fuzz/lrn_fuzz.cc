@@ -45,7 +45,7 @@ Made make(FuzzedDataProvider* from) {
   made.params.bias = part(0.5f, 4);
   made.params.alpha = part(0, 2);
   made.params.beta = from->PickValueInArray({0.75f, 0.5f, 1.0f, part(0, 2)});
-  made.shape = {range(0, 7) == 0 ? 2 : 1, range(1, 2), range(1, 5),
+  made.shape = {range(0, 7) == 0 ? 2 : 1, range(1, 2), range(1, 3),
                 range(0, 1) == 0 ? range(1, 80) : 16 * range(1, 4)};
   if (range(0, 7) == 0) made.second_shape = {1, range(1, 5), range(1, 9), made.shape[3]};
   if (range(0, 127) == 127) made.shape[1] *= 100, made.threads = 3;
