@@ -22,6 +22,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "decisions": reference.decisions,
     "result schema": reference.result_schema,
 }
+# Pages with nothing beside them in the navigation, whose tables and printed reports want the room.
+ALONE = ("index.md", "tutorial.md")
 _PART = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
 _FIGURE = re.compile(r'<img alt="([^"]*)" src="([^"]*figures/[^"]*\.svg)"[^>]*>')
 
@@ -44,6 +46,8 @@ def on_config(config: Any) -> Any:
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Put generated parts in their places; an unknown name ends the build."""
+    if page.file.src_uri in ALONE:
+        page.meta["hide"] = ["navigation"]
     return _PART.sub(lambda found: PARTS[found[1]](), markdown)
 
 
