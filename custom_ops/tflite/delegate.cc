@@ -42,9 +42,9 @@ bool kind_of(const TfLiteRegistration& registration, OpKind* kind) {
   return false;
 }
 
-// A local response normalization for LrnOp; the host's own op does or refuses all others.
-// Parameters that mean nothing are not left to it: with a negative radius it writes outside its
-// memory.
+// A local response normalization for LrnOp; the host's own op refuses other types than float32.
+// Nothing else is left to it, whatever shapes and parameters: with a negative radius it writes
+// outside its memory.
 bool is_our_lrn(const TfLiteContext& context, const TfLiteNode& node,
                 const TfLiteRegistration& registration) {
   if (registration.builtin_code != kTfLiteBuiltinLocalResponseNormalization ||
@@ -56,11 +56,7 @@ bool is_our_lrn(const TfLiteContext& context, const TfLiteNode& node,
         static_cast<size_t>(indices->data[0]) >= context.tensors_size) {
       return false;
     }
-    const TfLiteTensor& tensor = context.tensors[indices->data[0]];
-    if (tensor.type != kTfLiteFloat32 || tensor.allocation_type == kTfLiteMmapRo ||
-        tensor.dims == nullptr || tensor.dims->size != 4) {
-      return false;
-    }
+    if (context.tensors[indices->data[0]].type != kTfLiteFloat32) return false;
   }
   return true;
 }

@@ -208,10 +208,13 @@ def read_palettes(path: str | os.PathLike[str]) -> dict[int, Palette]:
                 raise ModelError(f"{path} is not a sqlite3 file; expected the one of ccv")
         with contextlib.closing(_opened(path)) as database:
             return dict(_palettes(database, path))
-    except sqlite3.Error as error:
-        raise ModelError(f"{path} is not a sqlite3 file of ccv ({error})") from error
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror or error})") from error
+    # sqlite3.Error; and where damage leads to a text that is no UTF-8, what Python makes of that.
+    except (sqlite3.Error, ValueError, OverflowError) as error:
+        if isinstance(error, ModelError):
+            raise
+        raise ModelError(f"{path} is not a sqlite3 file of ccv ({error})") from error
 
 
 def apply(model: str | os.PathLike[str] | bytes, layers: Mapping[str, KlausLayer]) -> bytes:

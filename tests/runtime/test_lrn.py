@@ -11,7 +11,7 @@ from graph_builders import OPS, Graph, ModelBuilder, run, schema, weights
 from runtime_models import Conv, convert, inputs
 
 from qcnn_tflite.errors import ModelError
-from qcnn_tflite.graph import decoded_float_model
+from qcnn_tflite.graph import decoded_float_model, read_model
 from qcnn_tflite.runtime import Interpreter, library_path, load_delegate
 from qcnn_tflite.runtime.backend import find_backend
 
@@ -135,6 +135,13 @@ def test_parameters_that_mean_nothing_are_refused(
     # TensorFlow Lite's own op writes outside its memory for a negative radius.
     with pytest.raises(ModelError, match="its radius is negative, or"):
         Interpreter(model_content=model((1, 2, 2, 4), *parameters)).allocate_tensors()
+
+
+def test_a_negative_radius_is_refused_whatever_the_shapes() -> None:
+    graph = read_model(model((1, 2, 2, 4), -1, 1.0, 1.0, 0.5))
+    graph.subgraph.tensors[int(graph.subgraph.outputs[0])].shape = np.zeros(0, np.int32)
+    with pytest.raises(ModelError, match="its radius is negative, or"):
+        Interpreter(model_content=graph.to_bytes()).allocate_tensors()
 
 
 def test_option_of_the_delegate() -> None:
