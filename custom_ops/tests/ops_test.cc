@@ -213,6 +213,15 @@ TEST_F(Fc, AnInputWithLessMemoryThanItsShapeSays) {
   EXPECT_EQ(op->invoke(host.context()), kTfLiteError);
   EXPECT_NE(host.error.find("less memory than its shape says"), std::string::npos) << host.error;
 }
+TEST_F(Fc, TypesOfNewerHosts) {
+  host[1].type = static_cast<TfLiteType>(19);
+  host[1].quantization.type = static_cast<TfLiteQuantizationType>(2);
+  expect_refused("float32, float16 or int8");
+  host.error.clear();
+  host[0].type = static_cast<TfLiteType>(16);
+  host[0].allocation_type = static_cast<TfLiteAllocationType>(8);
+  expect_refused("must be float32");
+}
 TEST_F(Fc, NoOptions) {
   options.clear();
   expect_refused("FlexBuffers map");

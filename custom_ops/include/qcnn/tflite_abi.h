@@ -19,7 +19,9 @@
 extern "C" {
 #endif
 
-typedef enum { kTfLiteOk = 0, kTfLiteError = 1 } TfLiteStatus;
+/* Hosts have more values than we name, newer ones more than we know. The last value of each enum
+ * says so: without it a compiler may take them for impossible. */
+typedef enum { kTfLiteOk = 0, kTfLiteError = 1, kTfLiteStatusAny = 0x7fffffff } TfLiteStatus;
 
 typedef enum {
   kTfLiteNoType = 0,
@@ -27,7 +29,8 @@ typedef enum {
   kTfLiteInt32 = 2,
   kTfLiteUInt8 = 3,
   kTfLiteInt8 = 9,
-  kTfLiteFloat16 = 10
+  kTfLiteFloat16 = 10,
+  kTfLiteTypeAny = 0x7fffffff
 } TfLiteType;
 
 typedef enum {
@@ -36,10 +39,15 @@ typedef enum {
   kTfLiteArenaRw = 2,
   kTfLiteArenaRwPersistent = 3,
   kTfLiteDynamic = 4,
-  kTfLitePersistentRo = 5
+  kTfLitePersistentRo = 5,
+  kTfLiteAllocationTypeAny = 0x7fffffff
 } TfLiteAllocationType;
 
-typedef enum { kTfLiteNoQuantization = 0, kTfLiteAffineQuantization = 1 } TfLiteQuantizationType;
+typedef enum {
+  kTfLiteNoQuantization = 0,
+  kTfLiteAffineQuantization = 1,
+  kTfLiteQuantizationTypeAny = 0x7fffffff
+} TfLiteQuantizationType;
 
 enum {
   kTfLiteBuiltinLocalResponseNormalization = 13,
