@@ -186,6 +186,8 @@ class ScratchFolder:
         return folder / "lock"
 
     def _remove_leftovers(self, prefix: str) -> None:
+        if sys.platform == "win32":  # no locks, no owners
+            return
         for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
             with contextlib.suppress(OSError):
                 # The folder of temporary files is everybody's: a link may lead anywhere.

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -50,7 +51,11 @@ class Pool final : public ThreadPool {
     while (static_cast<int>(threads_.size()) < threads - 1) {
       const int worker = static_cast<int>(threads_.size()) + 1;
       const uint64_t seen = call_.load(std::memory_order_relaxed);
-      threads_.emplace_back([this, worker, seen] { work(worker, seen); });
+      try {
+        threads_.emplace_back([this, worker, seen] { work(worker, seen); });
+      } catch (const std::system_error&) {
+        return;  // the system gives no more; the answers do not depend on how many there are
+      }
     }
   }
 

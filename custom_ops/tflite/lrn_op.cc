@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <new>
-#include <system_error>
 #include <utility>
 
 #include "tflite/ops.h"
@@ -75,9 +74,9 @@ TfLiteStatus LrnOp::prepare(TfLiteContext* context, const std::vector<int>& inpu
       }
     }
   } catch (const std::bad_alloc&) {
-    error = "there is not enough memory";
-  } catch (const std::system_error&) {
-    error = "its threads could not be started";
+    // Not through `error`: there may be no memory for a sentence either.
+    context->ReportError(context, "%s: there is not enough memory.", kLrnName);
+    return kTfLiteError;
   }
   context->ReportError(context, "%s: %s.", kLrnName, error.c_str());
   return kTfLiteError;
@@ -120,7 +119,8 @@ TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
     try {
       planned = plan(context, &error);
     } catch (const std::bad_alloc&) {
-      error = "there is not enough memory";
+      context->ReportError(context, "%s: there is not enough memory.", kLrnName);
+      return kTfLiteError;
     }
     if (!planned) {
       context->ReportError(context, "%s: %s.", kLrnName, error.c_str());
@@ -164,6 +164,7 @@ TfLiteStatus prepare_op(TfLiteContext* context, TfLiteNode* node) {
   try {
     return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
   } catch (const std::bad_alloc&) {
+    context->ReportError(context, "%s: there is not enough memory.", kLrnName);
     return kTfLiteError;
   }
 }

@@ -15,6 +15,9 @@ namespace {
 // 8 GiB: no network comes near.
 constexpr int64_t kMaxFloats = int64_t{1} << 31;
 
+// Not a std::string: there may be no memory for that either.
+constexpr char kNoMemory[] = "there is not enough memory for this layer";
+
 // Tensor of a node's input or output, or null when it is absent or does not exist.
 TfLiteTensor* tensor_at(TfLiteContext* context, const std::vector<int>& indices, size_t i) {
   if (i >= indices.size() || indices[i] < 0) return nullptr;
@@ -94,8 +97,10 @@ Op::Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size)
 
 TfLiteStatus Op::prepare(TfLiteContext* context, const std::vector<int>& inputs,
                          const std::vector<int>& outputs) {
-  std::string error = options_error_;
+  std::string error;
+  bool memory = true;
   try {
+    error = options_error_;
     inputs_ = inputs;
     outputs_ = outputs;
     if (error.empty() && read_layer(context, &error)) {
@@ -113,11 +118,12 @@ TfLiteStatus Op::prepare(TfLiteContext* context, const std::vector<int>& inputs,
       }
     }
   } catch (const std::bad_alloc&) {
-    error = "there is not enough memory for this layer";
+    memory = false;
   }
   const TfLiteTensor* codes = tensor_at(context, inputs_, 2);
   const char* name = codes != nullptr && codes->name != nullptr ? codes->name : "?";
-  context->ReportError(context, "%s (codes '%s'): %s.", op_name(kind_), name, error.c_str());
+  context->ReportError(context, "%s (codes '%s'): %s.", op_name(kind_), name,
+                       memory ? error.c_str() : kNoMemory);
   return kTfLiteError;
 }
 
@@ -275,7 +281,8 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
     try {
       planned = plan(context, &error);
     } catch (const std::bad_alloc&) {
-      error = "there is not enough memory for this layer";
+      context->ReportError(context, "%s: %s.", op_name(kind_), kNoMemory);
+      return kTfLiteError;
     }
     if (!planned) {
       context->ReportError(context, "%s: %s.", op_name(kind_), error.c_str());
@@ -309,8 +316,11 @@ namespace {
 // A registration carries no data of ours, so every kernel has its own.
 template <OpKind kind, size_t kernel>
 void* init(TfLiteContext*, const char* buffer, size_t length) {
-  return new (std::nothrow)
-      Op(kind, kernels()[kernel], reinterpret_cast<const uint8_t*>(buffer), length);
+  try {
+    return new Op(kind, kernels()[kernel], reinterpret_cast<const uint8_t*>(buffer), length);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
 }
 
 void free_op(TfLiteContext*, void* buffer) { delete static_cast<Op*>(buffer); }
@@ -321,7 +331,12 @@ TfLiteStatus prepare_op(TfLiteContext* context, TfLiteNode* node) {
     context->ReportError(context, "QConv, QFC: there is not enough memory.");
     return kTfLiteError;
   }
-  return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
+  try {
+    return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
+  } catch (const std::bad_alloc&) {
+    context->ReportError(context, "QConv, QFC: %s.", kNoMemory);
+    return kTfLiteError;
+  }
 }
 
 TfLiteStatus invoke_op(TfLiteContext* context, TfLiteNode* node) {

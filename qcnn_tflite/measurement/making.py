@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -68,8 +69,22 @@ def in_own_process(what: str, function: Callable[..., None], *arguments: Any) ->
 
 def _quietly(function: Callable[..., None], *arguments: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     with contextlib.redirect_stdout(sys.stderr):  # the quantizers' chatter is no result
         function(*arguments)
+
+
+def _end_with_the_parent() -> None:
+    """A pool's process would wait for work for ever when the one that started it was killed."""
+    import psutil
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        for child in psutil.Process().children(recursive=True):  # joblib's
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+        os._exit(1)
 
 
 def make_q(float_path: Path, path: Path, options: Mapping[str, Any]) -> None:

@@ -235,8 +235,11 @@ class Work:
         known = (self.output, self.folder / "log")
         found = [p for p in self.folder.rglob("*") if p.is_file() and p not in known]
         kept = (".tflite", ".npy", ".bin")
+        temporary = self.folder / "tmp"
         return [
-            p for p in found if p.suffix not in kept or p.name.startswith(".") or "tmp" in p.parts
+            p
+            for p in found
+            if p.suffix not in kept or p.name.startswith(".") or p.is_relative_to(temporary)
         ]
 
     def clear(self) -> None:
