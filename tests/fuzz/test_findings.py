@@ -106,6 +106,14 @@ def test_a_pickle_that_asks_for_a_huge_memo(tmp_path: Path) -> None:
             TorchState(path)
 
 
+def test_a_pickle_whose_key_takes_forever_to_hash(tmp_path: Path) -> None:
+    # PROTO 2, EMPTY_DICT, EMPTY_TUPLE, then sixty times DUP and TUPLE2, and that is a key.
+    path = tmp_path / "a.pth"
+    path.write_bytes(b"\x80\x02})" + b"2\x86" * 60 + b"Ns.")
+    with pytest.raises(ModelError, match="tuples nested without end"):
+        TorchState(path)
+
+
 def test_a_stream_of_torch_without_its_storages(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     head = [pickle.dumps(n, 2) for n in (0x1950A86A20F9469CFC6C, 1001, {"little_endian": True})]

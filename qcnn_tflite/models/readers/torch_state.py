@@ -243,15 +243,55 @@ class _Unpickler(pickle.Unpickler):
         return self.storages.setdefault(storage.key, storage)
 
 
+class _Scale:
+    """Follows a pickle without running it, for what grows out of proportion when it runs.
+
+    CPython's unpickler makes room for the highest number of its memo at once, 64 GB for six bytes; and to
+    hash a tuple of a tuple twice, of a tuple twice, ... takes time that doubles with every two bytes.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path = path
+        self._size = size
+        # Nodes below each object; None is a mark.
+        self._stack: list[int | None] = []
+        self._memo: dict[int, int] = {}
+
+    def __call__(self, opcode: pickletools.OpcodeInfo, argument: Any) -> None:
+        name, stack = opcode.name, self._stack
+        if "PUT" in name or name == "MEMOIZE":
+            index = len(self._memo) if name == "MEMOIZE" else int(argument)
+            if index > self._size:
+                raise ModelError(
+                    f"{self._path}: its pickle is damaged (a memo of {index:,} entries)"
+                )
+            self._memo[index] = stack[-1] or 0
+        elif "GET" in name:
+            stack.append(self._memo[int(argument)])
+        elif name == "DUP":
+            stack.append(stack[-1])
+        else:
+            before, weight = opcode.stack_before, 1
+            if pickletools.markobject in before:
+                while (popped := stack.pop()) is not None:
+                    weight += popped
+                before = before[: before.index(pickletools.markobject)]
+            for _ in before:
+                weight += stack.pop() or 0
+            if weight > _MAX_PICKLE:
+                raise ModelError(f"{self._path}: its pickle is damaged (tuples nested without end)")
+            for after in opcode.stack_after:
+                stack.append(None if after is pickletools.markobject else weight)
+
+
 def _loaded(file: BinaryIO | io.BytesIO, path: Path) -> tuple[Any, dict[str, _Storage]]:
     """The next pickle of a file and the storages it names; the file stands behind it then."""
     start = file.tell()
     end = file.seek(0, io.SEEK_END)
     file.seek(start)
-    # CPython's unpickler makes room for the highest number of its memo at once, 64 GB for six bytes.
+    weigh = _Scale(path, end - start)
     for opcode, argument, _ in pickletools.genops(file):
-        if "PUT" in opcode.name and isinstance(argument, int) and argument > end - start:
-            raise ModelError(f"{path}: its pickle is damaged (a memo of {argument:,} entries)")
+        weigh(opcode, argument)
         if file.tell() - start > _MAX_PICKLE:
             raise ModelError(f"{path}: the pickle in it is too large for a state dict")
     file.seek(start)
