@@ -13,7 +13,7 @@ let package = Package(
       name: "QcnnOps",
       path: ".",
       exclude: [
-        "CMakeLists.txt", "README.md", "bench", "cmake", "tests",
+        "CMakeLists.txt", "README.md", "bench", "cmake", "fuzz", "tests",
         // swift/ compiles these for their instruction sets: packages have no flags for single files.
         "core/lrn_avx2.cc", "core/qconv_avx2.cc", "core/qfc_avx2.cc",
         "core/lrn_avx512.cc", "core/qconv_avx512.cc", "core/qfc_avx512.cc",
