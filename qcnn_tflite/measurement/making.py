@@ -59,7 +59,7 @@ def in_own_process(what: str, function: Callable[..., None], *arguments: Any) ->
     """
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with ProcessPoolExecutor(1, mp_context=context, initializer=_watch_the_parent) as pool:
             pool.submit(_quietly, function, *arguments).result()
     except BrokenProcessPool as error:
         raise RuntimeMissingError(
@@ -69,9 +69,13 @@ def in_own_process(what: str, function: Callable[..., None], *arguments: Any) ->
 
 def _quietly(function: Callable[..., None], *arguments: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     with contextlib.redirect_stdout(sys.stderr):  # the quantizers' chatter is no result
         function(*arguments)
+
+
+def _watch_the_parent() -> None:
+    # Before the first work: the parent may be killed before it has given any.
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
 def _end_with_the_parent() -> None:
