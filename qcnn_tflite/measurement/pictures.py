@@ -361,7 +361,7 @@ def _dumbbells(
 
 
 def _names(axes: Axes, names: Sequence[str]) -> None:
-    shown = [name if len(name) <= 24 else "…" + name[-23:] for name in names]
+    shown = [name if len(name) <= 30 else "…" + name[-29:] for name in names]
     axes.set_yticks(range(len(names)), shown)
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

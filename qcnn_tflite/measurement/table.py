@@ -62,9 +62,8 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
     kept = [i for i in range(len(head)) if any(row[i] for row in rows)]
     lines = [_line(head[i] for i in kept), _line(["---"] + ["---:"] * (len(kept) - 1))]
     lines += [_line(row[i] for i in kept) for row in rows]
-    where = dict.fromkeys(conditions([group[0]]).partition(", batch")[0] for group in runs(results))
-    date = max((r["date"] for r in results), default="")[:10]
-    return "\n".join([*lines, "", f"{'; '.join(where)}; {date}"])
+    where = dict.fromkeys(conditions(group, threads=False, time=False) for group in runs(results))
+    return "\n".join([*lines, "", *where])
 
 
 def _each(text: Callable[[dict[str, Any]], str], *results: dict[str, Any] | None) -> str:
@@ -164,16 +163,24 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def conditions(group: Sequence[dict[str, Any]]) -> str:
-    """What a run was measured on, for people."""
+def conditions(group: Sequence[dict[str, Any]], *, threads: bool = True, time: bool = True) -> str:
+    """What a run was measured on, for people.
+
+    Parameters
+    ----------
+    group : sequence of dict
+    threads : bool
+        Say how many.
+    time : bool
+        Say it beside the date.
+    """
     first, machine = group[0], group[0]["machine"]
     runtimes = {f"{r['runtime']['name']} {r['runtime']['version']}": None for r in group}
     kernels = {r["kernel"]: None for r in group if r.get("kernel")}
-    threads = f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}"
+    count = f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}"
     each = first.get("runs_per_sample", 1)
     timed = f"{len(first['samples_ms'])} " + ("runs" if each == 1 else f"medians of {each} runs")
-    return (
-        f"{machine['cpu']}, {machine['instruction_set']}, {machine.get('cpus', '?')} cpus, {threads}, batch "
-        f"{first['batch']}, kernel {', '.join(kernels) or 'none'}, {', '.join(runtimes)}, "
-        f"{timed} in turn, {first['date']}"
-    )
+    parts = [machine["cpu"], machine["instruction_set"], f"{machine.get('cpus', '?')} cpus"]
+    parts += [count] if threads else []
+    parts += [f"batch {first['batch']}", f"kernel {', '.join(kernels) or 'none'}", *runtimes]
+    return ", ".join([*parts, f"{timed} in turn", first["date"] if time else first["date"][:10]])

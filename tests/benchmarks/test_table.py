@@ -46,7 +46,7 @@ def test_a_row_for_every_network():
         "50.00 %, –, 40.00 % | 80.00 %, –, 70.00 % |"
     )
     assert "peak memory" not in lines[0]
-    assert lines[-1] == "c, i, 2 cpus, 2 threads; 2026-11-21"
+    assert lines[-1] == "c, i, 2 cpus, batch 1, kernel k, x 1, 1 runs in turn, 2026-11-21"
 
 
 def test_columns_without_anything_are_left_out_and_what_is_partial_is_said():
