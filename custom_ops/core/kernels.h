@@ -65,8 +65,28 @@ struct Kernel {
 // A build has at most so many kernels.
 inline constexpr size_t kMostKernels = 6;
 
+// A list that takes no memory of the heap: C functions that cannot throw ask for it.
+class KernelList {
+ public:
+  using value_type = const Kernel*;
+  using const_iterator = const Kernel* const*;
+
+  void add(const Kernel* kernel) {
+    assert(size_ < kMostKernels);
+    items_[size_++] = kernel;
+  }
+  size_t size() const { return size_; }
+  const Kernel* operator[](size_t i) const { return items_[i]; }
+  const_iterator begin() const { return items_; }
+  const_iterator end() const { return items_ + size_; }
+
+ private:
+  const Kernel* items_[kMostKernels] = {};
+  size_t size_ = 0;
+};
+
 // Every kernel in this build, the fastest first; the reference kernel is the last.
-const std::vector<const Kernel*>& kernels();
+const KernelList& kernels();
 
 // Kernel by name; "auto" or null is the first that this CPU can run. Null if there is none of that
 // name in this build, or if the CPU lacks its features.

@@ -32,43 +32,43 @@ Kernel make_kernel(const char* name, const char* features, bool (*available)(),
   return {name, features, available, Made::conv, Made::fc, lrn};
 }
 
-std::vector<const Kernel*> build_list() {
-  std::vector<const Kernel*> list;
+KernelList build_list() {
+  KernelList list;
   if (conv_ops_avx512_vnni() != nullptr) {
     static const Kernel kernel = make_kernel<conv_ops_avx512_vnni, fc_ops_avx512_vnni>(
         "avx512_vnni", "AVX-512 F, BW, VL, DQ, VNNI, VBMI", cpu_has_avx512_vnni, lrn_avx512);
-    list.push_back(&kernel);
+    list.add(&kernel);
   }
   if (conv_ops_avx512() != nullptr) {
     static const Kernel kernel = make_kernel<conv_ops_avx512, fc_ops_avx512>(
         "avx512", "AVX-512 F, BW, VL, DQ", cpu_has_avx512, lrn_avx512);
-    list.push_back(&kernel);
+    list.add(&kernel);
   }
   if (conv_ops_avx2() != nullptr) {
     static const Kernel kernel =
         make_kernel<conv_ops_avx2, fc_ops_avx2>("avx2", "AVX2, FMA, F16C", cpu_has_avx2, lrn_avx2);
-    list.push_back(&kernel);
+    list.add(&kernel);
   }
   if (conv_ops_neon_dotprod() != nullptr) {
     static const Kernel kernel = make_kernel<conv_ops_neon_dotprod, fc_ops_neon>(
         "neon_dotprod", "NEON, dot product, half precision", cpu_has_neon_dotprod, lrn_neon);
-    list.push_back(&kernel);
+    list.add(&kernel);
   }
   if (conv_ops_neon() != nullptr) {
     static const Kernel kernel =
         make_kernel<conv_ops_neon, fc_ops_neon>("neon", "NEON", cpu_has_neon, lrn_neon);
-    list.push_back(&kernel);
+    list.add(&kernel);
   }
   static const Kernel reference = {"reference",         "nothing beyond C++", [] { return true; },
                                    make_conv_reference, make_fc_reference,    lrn_reference};
-  list.push_back(&reference);
+  list.add(&reference);
   return list;
 }
 
 }  // namespace
 
-const std::vector<const Kernel*>& kernels() {
-  static const std::vector<const Kernel*> list = build_list();
+const KernelList& kernels() {
+  static const KernelList list = build_list();
   return list;
 }
 

@@ -416,7 +416,6 @@ TEST(Registration, AddsTheOps) {
   refused(nullptr, &options, nullptr, 0);
   refused(add, nullptr, nullptr, 0);
   refused(add, &options, "no such kernel", 0);
-  ASSERT_LE(kernels().size(), kMostKernels);
   for (const Kernel* kernel : kernels()) {
     if (!kernel->available()) refused(add, &options, kernel->name, 0);
   }

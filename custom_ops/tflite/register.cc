@@ -31,7 +31,7 @@ QcnnStatus qcnn_register_ops_with(QcnnAddCustomOp add_custom_op, QcnnAddBuiltinO
                                   void* interpreter_options, const char* kernel, uint32_t flags) {
   if (add_custom_op == nullptr || !valid(interpreter_options, flags)) return QCNN_INVALID_ARGUMENT;
   const size_t index = index_of(kernel);
-  if (index >= std::min(qcnn::kernels().size(), qcnn::kMostKernels)) return QCNN_INVALID_ARGUMENT;
+  if (index >= qcnn::kernels().size()) return QCNN_INVALID_ARGUMENT;
   for (qcnn::OpKind kind : {qcnn::OpKind::kConv, qcnn::OpKind::kFc}) {
     add_custom_op(interpreter_options, qcnn::op_name(kind), &qcnn::op_registration(kind, index), 1,
                   1);
