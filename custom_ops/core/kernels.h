@@ -3,9 +3,9 @@
 #ifndef QCNN_CORE_KERNELS_H_
 #define QCNN_CORE_KERNELS_H_
 
+#include <cassert>
 #include <cstddef>
 #include <memory>
-#include <vector>
 
 #include "core/layer.h"
 
