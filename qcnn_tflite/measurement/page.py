@@ -158,6 +158,9 @@ def _figure(chart: Chart, data: Table) -> Figure:
 
 def _overview(results: Sequence[dict[str, Any]]) -> Section:
     section = Section("All results")
+    places = {result.get("device") or result["machine"]["cpu"] for result in results}
+    if len(places) == 1:  # not in every row
+        section.notes += places
     rows = []
     for group in runs(results):
         for result in group:
@@ -179,7 +182,11 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
                     _percent(accuracy.get("top1")),
                     _percent(accuracy.get("top5")),
                     _percent(accuracy.get("agreement")),
-                    Cell(result.get("device") or result["machine"]["cpu"]),
+                    Cell(
+                        (result.get("device") or result["machine"]["cpu"])
+                        if len(places) > 1
+                        else ""
+                    ),
                 ]
             )
     head = ["network", "variant", "threads", "median ms", "over float", "file", "zipped"]

@@ -229,7 +229,7 @@ def _overview(found: Sequence[Speed]) -> Chart:
         _logarithmic(axes, [1, *(speed.ratio for speed in found)], "x")
         others = {speed.variant for speed in found} - {"q"}
         marks = "● int8, ◆ quantized" if others == {"int8"} else "◆ quantized, ● others"
-        axes.set_xlabel(f"times as fast as float: {marks}; hollow: our LRN in both")
+        axes.set_xlabel(f"times as fast as float\n{marks}; hollow: our LRN in both")
 
     title = "Speed against TensorFlow Lite's float kernels"
     return Chart("speed", title, draw, rows=len(names))
