@@ -312,7 +312,7 @@ class Builder:
     def _sources(self) -> list[Path]:
         ops = ROOT / "custom_ops"
         listed = re.findall(
-            r"^  ((?:core|tflite)/\w+\.cc)", (ops / "CMakeLists.txt").read_text(), re.M
+            r"^  ((?:core|tflite)/\w+\.cc)\)?$", (ops / "CMakeLists.txt").read_text(), re.M
         )
         return [
             *(ops / name for name in listed),
