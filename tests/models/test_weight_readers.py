@@ -8,6 +8,7 @@ import pickle
 import tarfile
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -24,6 +25,8 @@ from qcnn_tflite.models.networks import (
     Network,
     Pool,
 )
+from qcnn_tflite.models.readers.hdf5 import Hdf5File
+from qcnn_tflite.models.readers.npz import NpzFile
 from qcnn_tflite.models.readers.safetensors_file import SafetensorsFile
 from qcnn_tflite.models.readers.tfjs import TfjsModel
 from qcnn_tflite.models.readers.torch_state import TorchState
@@ -389,3 +392,24 @@ def test_tfjs_members_are_read_up_to_a_limit(tmp_path):
             archive.addfile(member, zeros)
     with pytest.raises(ModelError, match="too large"):
         TfjsModel(tmp_path / "bomb.tgz")
+
+
+def test_a_name_that_is_not_there_is_a_key_error(tmp_path):
+    """What `in` and `get` of a mapping go by."""
+    arrays = as_torch(chain_arrays())
+    save_file(arrays, tmp_path / "w.safetensors")
+    np.savez(tmp_path / "w.npz", **arrays)
+    write_torch(tmp_path / "w.pth", arrays, zipped=True)
+    with h5py.File(tmp_path / "w.h5", "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    present = next(iter(arrays))
+    readers = {
+        "w.safetensors": SafetensorsFile, "w.npz": NpzFile, "w.pth": TorchState, "w.h5": Hdf5File
+    }  # fmt: skip
+    for name, reader in readers.items():
+        weights = reader(tmp_path / name)
+        assert present in weights and "nothing" not in weights
+        assert weights.get("nothing") is None
+        with pytest.raises(KeyError):
+            weights["nothing"]

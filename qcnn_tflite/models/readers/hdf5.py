@@ -54,6 +54,8 @@ class Hdf5File(Mapping[str, NDArray[Any]]):
             ) from error
 
     def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
         try:
             dataset = self._file[name]
             if dataset.nbytes > _MAX_ARRAY:

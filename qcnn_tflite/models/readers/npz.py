@@ -38,9 +38,8 @@ class NpzFile(Mapping[str, NDArray[Any]]):
         key = self._keys[name]
         try:
             with zipfile.ZipFile(self._path) as packed:
-                for member in packed.namelist():
-                    if member in (key, f"{key}.npy"):
-                        check_member(packed, member)
+                for member in {key, f"{key}.npy"} & set(packed.namelist()):
+                    check_member(packed, member)
             with np.load(self._path, allow_pickle=False) as archive:
                 array: NDArray[Any] = np.asarray(archive[key])
         except Exception as error:

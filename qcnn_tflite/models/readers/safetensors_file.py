@@ -34,12 +34,14 @@ class SafetensorsFile(Mapping[str, NDArray[Any]]):
             ) from error
 
     def __getitem__(self, name: str) -> NDArray[Any]:
+        if name not in self._names:
+            raise KeyError(name)
         try:
             array: NDArray[Any] = self._file.get_tensor(name)  # type: ignore[no-untyped-call]
             # NumPy has no bfloat16 and its like, unless some package has added them.
             if array.dtype.kind not in "fiub":
                 raise TypeError(f"it is {array.dtype}")
-        except (OSError, self._error, TypeError, AttributeError, ValueError, KeyError) as error:
+        except (OSError, self._error, TypeError, AttributeError, ValueError) as error:
             raise ModelError(
                 f"{self._path}: {name} cannot be read ({error}); save it as float32 or float16"
             ) from error
