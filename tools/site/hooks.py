@@ -28,22 +28,6 @@ _PART = re.compile(r"^<!-- generated: (.+) -->$", re.MULTILINE)
 _FIGURE = re.compile(r'<img alt="([^"]*)" src="([^"]*figures/[^"]*\.svg)"[^>]*>')
 
 
-def on_config(config: Any) -> Any:
-    """Leave pages that are not written yet out of the navigation."""
-    folder = Path(config.docs_dir)
-
-    def there(entry: Any) -> Any:
-        if isinstance(entry, list):
-            return [kept for one in entry if (kept := there(one)) is not None]
-        if isinstance(entry, dict):
-            ((title, target),) = entry.items()
-            return None if (kept := there(target)) is None else {title: kept}
-        return entry if (folder / entry).is_file() else None
-
-    config.nav = there(config.nav)
-    return config
-
-
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     """Put generated parts in their places; an unknown name ends the build."""
     if page.file.src_uri in ALONE:
