@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy_at_size import ROWS, calibration, validation, weights_file
+from qcnn_tflite.cli.options import positive_int
 from qcnn_tflite.errors import QcnnError
 from qcnn_tflite.files import check_output
 from qcnn_tflite.measurement import documents
@@ -73,8 +74,8 @@ def main() -> int:
     every = RANDOM + REAL
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(every))
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--runs", type=int, default=60, metavar="N")
+    parser.add_argument("--threads", type=positive_int, nargs="+", default=[1, 2])
+    parser.add_argument("--runs", type=positive_int, default=60, metavar="N")
     parser.add_argument("--packages", type=Path, default=Path("."), help="folder of npm packages")
     parser.add_argument("--work", type=Path, metavar="DIR", help="where made models are kept")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite the output")
@@ -101,7 +102,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"interrupted; {args.output} has what was measured", file=sys.stderr)
+        kept = f"{args.output} has what was measured" if results else "nothing is finished yet"
+        print(f"interrupted; {kept}", file=sys.stderr)
         return 130
     print(summary(results))
     for entry in left_out:
@@ -135,8 +137,9 @@ def _measure(
         session.run()
     except QcnnError as error:
         left_out.append({"model": found.network, "variant": "all", "reason": str(error)})
-    results += session.results
-    left_out += session.left_out
+    finally:
+        results += session.results
+        left_out += session.left_out
 
 
 if __name__ == "__main__":

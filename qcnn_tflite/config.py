@@ -76,8 +76,8 @@ class LearningConfig:
         a few hundred.
     views : int
         Times that every image of a folder is seen, at most: once as it is evaluated, then cropped and
-        mirrored at random. For networks with fully-connected layers, which overfit a few images; not
-        beyond a few thousand views in all.
+        mirrored at random. For networks with fully-connected layers, which overfit a few images; no
+        more often than it takes to see 4,000.
     positions_per_image : int
         Sampled output positions per image in a convolution; more where few images would leave fewer
         samples than 16 per row of the Gram matrix.

@@ -156,9 +156,13 @@ def _figure(chart: Chart, data: Table) -> Figure:
     return Figure(chart.title, chart.svg(themed=True), chart.svg(narrow=True, themed=True), data)
 
 
+def _place(result: dict[str, Any]) -> str:
+    return str(result.get("device") or result["machine"]["cpu"])
+
+
 def _overview(results: Sequence[dict[str, Any]]) -> Section:
     section = Section("All results")
-    places = {result.get("device") or result["machine"]["cpu"] for result in results}
+    places = {_place(result) for result in results}
     if len(places) == 1:  # not in every row
         section.notes += places
     rows = []
@@ -182,11 +186,7 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
                     _percent(accuracy.get("top1")),
                     _percent(accuracy.get("top5")),
                     _percent(accuracy.get("agreement")),
-                    Cell(
-                        (result.get("device") or result["machine"]["cpu"])
-                        if len(places) > 1
-                        else ""
-                    ),
+                    Cell(_place(result) if len(places) > 1 else ""),
                 ]
             )
     head = ["network", "variant", "threads", "median ms", "over float", "file", "zipped"]
@@ -231,9 +231,8 @@ def _overview(results: Sequence[dict[str, Any]]) -> Section:
 
 
 def _run(group: list[dict[str, Any]]) -> Section:
-    first = group[0]
-    threads = f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}"
-    section = Section(f"{first['model']}, {threads}", [table.conditions(group)])
+    title = f"{group[0]['model']}, {table.thread_count(group[0])}"
+    section = Section(title, [table.conditions(group)])
     section.notes += [f"{label(r)} is partial: {r['partial']}" for r in group if "partial" in r]
     tables = {
         "latency": _latency_table,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OutputError
 from ..files import write_atomically
-from .table import label, runs, speedup
+from .table import label, runs, speedup, thread_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -123,8 +123,7 @@ def overview_charts(results: Sequence[dict[str, Any]]) -> list[Chart]:
 def run_charts(group: Sequence[dict[str, Any]], name: str = "") -> list[Chart]:
     """The charts of one network in one interleaved run, their files' names beginning with `name`."""
     model = group[0]["model"]
-    threads = group[0]["threads"]
-    where = f"{model}, {threads} thread{'s' if threads > 1 else ''}"
+    where = f"{model}, {thread_count(group[0])}"
     name = name or _run_name(group)
     found = [_latency(group, name, where), _sizes(group, name, model)]
     for result in group:
@@ -195,8 +194,7 @@ def speeds(results: Sequence[dict[str, Any]]) -> list[Speed]:
     """Of every variant but float, in every run that has float."""
     found = []
     for group in runs(results):
-        threads = group[0]["threads"]
-        name = f"{group[0]['model']}, {threads} thread{'s' if threads > 1 else ''}"
+        name = f"{group[0]['model']}, {thread_count(group[0])}"
         for result in group:
             variant, norm = result["variant"], result.get("lrn")
             for baseline in ("stock", "ours"):

@@ -30,9 +30,9 @@ def summary(results: Sequence[dict[str, Any]]) -> str:
     head += [
         "with our LRN in both",
         "file: float, int8, quantized",
-        "peak memory",
-        "top-1",
-        "top-5",
+        "peak memory, likewise",
+        "top-1, likewise",
+        "top-5, likewise",
     ]
     rows = []
     for group in runs(results):
@@ -79,6 +79,12 @@ def runs(results: Iterable[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         key = (result["model"], result["date"], result["threads"], result["batch"])
         groups.setdefault(key, []).append(result)
     return list(groups.values())
+
+
+def thread_count(result: dict[str, Any]) -> str:
+    """``2 threads``."""
+    threads = result["threads"]
+    return f"{threads} thread{'s' if threads > 1 else ''}"
 
 
 def label(result: dict[str, Any]) -> str:
@@ -177,10 +183,9 @@ def conditions(group: Sequence[dict[str, Any]], *, threads: bool = True, time: b
     first, machine = group[0], group[0]["machine"]
     runtimes = {f"{r['runtime']['name']} {r['runtime']['version']}": None for r in group}
     kernels = {r["kernel"]: None for r in group if r.get("kernel")}
-    count = f"{first['threads']} thread{'s' if first['threads'] > 1 else ''}"
     each = first.get("runs_per_sample", 1)
     timed = f"{len(first['samples_ms'])} " + ("runs" if each == 1 else f"medians of {each} runs")
     parts = [machine["cpu"], machine["instruction_set"], f"{machine.get('cpus', '?')} cpus"]
-    parts += [count] if threads else []
+    parts += [thread_count(first)] if threads else []
     parts += [f"batch {first['batch']}", f"kernel {', '.join(kernels) or 'none'}", *runtimes]
     return ", ".join([*parts, f"{timed} in turn", first["date"] if time else first["date"][:10]])

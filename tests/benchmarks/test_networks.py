@@ -75,3 +75,14 @@ def test_an_unknown_network_is_refused(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, "alexnet9000", "-o", tmp_path / "results.json")
     assert "alexnet9000" in capsys.readouterr().err
+
+
+def test_an_interrupt_says_what_is_kept(monkeypatch, tmp_path, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(networks.Session, "_measure", interrupted)
+    output = tmp_path / "results.json"
+    assert run(monkeypatch, "alexnet", "-o", output) == 130
+    assert "nothing is finished yet" in capsys.readouterr().err
+    assert not output.exists()
