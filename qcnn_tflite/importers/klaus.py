@@ -371,9 +371,14 @@ def _palettes(database: sqlite3.Connection, path: Path) -> Iterator[tuple[int, P
             raise ModelError(
                 f"{path}: layer {number} holds {size_w} bytes of palette and {size_b} of bias"
             )
-        weight, bias = database.execute(
+        row = database.execute(
             "SELECT weight, bias FROM layer_data WHERE layer = ?", (number,)
         ).fetchone()
+        # In a damaged database this finds another row than the one that was measured above.
+        found = [len(v) if isinstance(v, bytes) else None for v in row or ()]
+        if found != [size_w, size_b]:
+            raise ModelError(f"{path}: layer {number} is not the same when it is read twice")
+        weight, bias = row
         dtype = np.dtype("<f2" if half else "<f4")
         if bias is not None and len(bias) % width:
             raise ModelError(f"{path}: layer {number} holds {len(bias)} bytes of bias")
