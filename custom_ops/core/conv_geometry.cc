@@ -51,13 +51,15 @@ struct Cut {
   int64_t rows = 0, width = 0;
 };
 
+int64_t round_up(int64_t size, int64_t unit) { return (size + unit - 1) / unit * unit; }
+
 // Puts strips into columns, one after the other, and returns how many columns there are.
-int64_t pack(const Cut& cut, int64_t out_h, int64_t out_w, int64_t lane_span,
+int64_t pack(const Cut& cut, int64_t out_h, int64_t out_w, int64_t lane_span, int64_t unit,
              std::vector<Column>* columns) {
   int64_t count = 0, lane = kLanes;
   for (int64_t y = 0; y < out_h; y += cut.rows) {
     for (int64_t x = 0; x < out_w;) {
-      if (lane + std::max<int64_t>(cut.width, 1) + lane_span > kLanes) {
+      if (lane + std::max<int64_t>(cut.width, unit) + lane_span > kLanes) {
         ++count;
         lane = 0;
         if (columns != nullptr) columns->emplace_back();
@@ -69,7 +71,7 @@ int64_t pack(const Cut& cut, int64_t out_h, int64_t out_w, int64_t lane_span,
       const int64_t width = cut.width > 0 ? cut.width : kLanes - lane_span - lane;
       strip.width = std::min(width, out_w - x);
       strip.rows = std::min(cut.rows, out_h - y);
-      lane += (cut.width > 0 ? cut.width : strip.width) + lane_span;
+      lane += (cut.width > 0 ? cut.width : round_up(strip.width, unit)) + lane_span;
       x += strip.width;
       if (columns != nullptr) {
         columns->back().rows = std::max(columns->back().rows, strip.rows);
@@ -106,8 +108,10 @@ std::vector<TapGrid> tap_grids(const ConvShape& s) {
 }
 
 std::vector<Column> cover(int64_t out_h, int64_t out_w, int64_t lane_span, int64_t row_span,
-                          int64_t max_rows, int64_t columns_wanted, const ColumnCost& cost) {
+                          int64_t max_rows, int64_t columns_wanted, const ColumnCost& cost,
+                          int64_t unit) {
   assert(out_h > 0 && out_w > 0 && lane_span < kLanes && max_rows > 0);
+  assert(lane_span % unit == 0 && max_rows % unit == 0);
   // The rows are cut into equal runs, each run into strips; what costs least wins.
   Cut best;
   double least = 0;
@@ -122,21 +126,22 @@ std::vector<Column> cover(int64_t out_h, int64_t out_w, int64_t lane_span, int64
     }
   };
   for (int64_t runs = (out_h + max_rows - 1) / max_rows; runs <= out_h; ++runs) {
-    if ((out_h + runs - 1) / runs == rows) continue;
-    rows = (out_h + runs - 1) / runs;
+    const int64_t each = round_up((out_h + runs - 1) / runs, unit);
+    if (each == rows) continue;
+    rows = each;
     const int64_t most =
         std::min(out_w, (out_w + kLanes - lane_span - 1) / (kLanes - lane_span) + 8);
     for (int64_t segments = 1; segments <= most; ++segments) {
-      const int64_t width = (out_w + segments - 1) / segments;
+      const int64_t width = round_up((out_w + segments - 1) / segments, unit);
       if (width + lane_span > kLanes) continue;
       const int64_t beside = kLanes / (width + lane_span);
       const int64_t strips = (out_w + width - 1) / width * ((out_h + rows - 1) / rows);
       consider({rows, width}, (strips + beside - 1) / beside);
     }
-    consider({rows, 0}, pack({rows, 0}, out_h, out_w, lane_span, nullptr));
+    consider({rows, 0}, pack({rows, 0}, out_h, out_w, lane_span, unit, nullptr));
   }
   std::vector<Column> columns;
-  pack(best, out_h, out_w, lane_span, &columns);
+  pack(best, out_h, out_w, lane_span, unit, &columns);
   return columns;
 }
 

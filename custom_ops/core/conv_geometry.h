@@ -60,8 +60,11 @@ struct ColumnCost {
 // lane_span, row_span: the largest of the grids.
 // max_rows: of a column.
 // columns_wanted: a column is split until there are as many, where its rows allow it.
+// unit: lane, x and y of every strip are multiples of it; 1, or 2, which lane_span and max_rows
+// then are multiples of too.
 std::vector<Column> cover(int64_t out_h, int64_t out_w, int64_t lane_span, int64_t row_span,
-                          int64_t max_rows, int64_t columns_wanted, const ColumnCost& cost);
+                          int64_t max_rows, int64_t columns_wanted, const ColumnCost& cost,
+                          int64_t unit = 1);
 
 }  // namespace qcnn
 

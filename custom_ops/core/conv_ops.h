@@ -56,6 +56,11 @@ struct ConvFinish {
   int64_t outputs;
   Activation activation;
   float* const* pixels;  // [32]: where each lane's outputs go, [outputs]; null for no position
+  // Max pooling: of every two lanes, first an even one, and of the row below them. The outputs go
+  // to the even lane's pixel; where the odd one's is null it does not count.
+  bool pooled = false;
+  int64_t below =
+      0;  // from the tile's row to the one below, in elements, of tile and sums alike; 0: none
 };
 
 // The inputs of an image's outputs that meet some rows of the kernel.
@@ -106,7 +111,7 @@ struct ConvOps {
   void (*add)(const ConvLookup& lookup);
 
   // pixels[lane][c] = activation(scale[c] * (sums[c][lane] + tile[c][lane] * factor[lane]) +
-  // bias[c]).
+  // bias[c]), or, pooled, the largest of up to four of these; NaN where one is.
   void (*finish)(const ConvFinish& finish);
 
   // Output rows that `add` should be given for a number of kernel columns, 1 to kMaxWindow.

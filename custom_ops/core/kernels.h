@@ -27,8 +27,8 @@ class ConvLayer {
   // Throws std::bad_alloc.
   virtual void plan(const ConvShape& shape, int threads) = 0;
 
-  // input: [batch][in_h][in_w][in_channels]; output: [batch][out_h][out_w][out_channels].
-  // Allocates nothing.
+  // input: [batch][in_h][in_w][in_channels]; output: [batch][out_h][out_w][out_channels], or
+  // [batch][pooled_h][pooled_w][out_channels]. Allocates nothing.
   virtual void run(const float* input, float* output) = 0;
 
   virtual Memory memory() const = 0;
@@ -53,6 +53,9 @@ struct Kernel {
   // Whether this CPU has them.
   bool (*available)();
 
+  // Whether convolutions with more than one kernel position can pool their outputs.
+  bool pools;
+
   // Throw std::bad_alloc. Of the shape they use what the options of the op fix: channels, kernel,
   // strides, dilation, groups, activation.
   std::unique_ptr<ConvLayer> (*conv)(const ConvShape& shape, Codes codes);
@@ -60,6 +63,9 @@ struct Kernel {
 
   // Local response normalization of pixels [count][shape.channels], each on its own.
   void (*lrn)(const LrnShape& shape, int64_t count, const float* input, float* output);
+
+  // Largest values of `count` pixels, each [channels], for max pooling.
+  void (*max)(int64_t channels, int64_t count, const float* const* pixels, float* output);
 };
 
 // A build has at most so many kernels.

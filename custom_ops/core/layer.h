@@ -40,6 +40,11 @@ struct ConvShape {
   int64_t pad_top = 0, pad_left = 0;
   int64_t groups = 1;
   Activation activation = Activation::kNone;
+  // 2x2 max pooling of the outputs with stride 2, out_h / 2 and out_w / 2 rounded up or down: its
+  // output takes their place. 0: there is none.
+  int64_t pooled_h = 0, pooled_w = 0;
+
+  bool pooled() const { return pooled_h > 0; }
 };
 
 struct FcShape {

@@ -4,6 +4,7 @@
 //   load, store; load_part(p, begin, end): lanes begin to end - 1 of p, the others 0, and nothing
 //   else is read; store_part(p, count, x)
 //   add, sub, mul, fma(a, b, c) = a * b + c, rsqrt (error below 1e-6, for s inside kLow to kHigh)
+//   max(a, b), NaN where either is
 //   shift<k>(a, b): lanes k to k + kLanes - 1 of a and b, k being 1, 2, kLanes - 2 or kLanes - 1
 //   within(x, low, high), false for NaN; both(M, M); bits(M), one a lane, all ones being kAll
 //   as_int, as_float, add_int, sub_int, shift_left_23, shift_right_23 (arithmetic), to_float
@@ -301,6 +302,26 @@ void lrn(const LrnShape& shape, int64_t count, const float* input, float* output
     run<One>(shape, count, input, output);
   } else {
     run<General>(shape, count, input, output);
+  }
+}
+
+void max(int64_t channels, int64_t count, const float* const* pixels, float* output) {
+  constexpr int64_t kLanes = Vec::kLanes;
+  if (channels < kLanes) {
+    const int part = static_cast<int>(channels);
+    F largest = Vec::load_part(pixels[0], 0, part);
+    for (int64_t i = 1; i < count; ++i) {
+      largest = Vec::max(largest, Vec::load_part(pixels[i], 0, part));
+    }
+    Vec::store_part(output, part, largest);
+    return;
+  }
+  for (int64_t next = 0; next < channels; next += kLanes) {
+    // The last vector overlaps the one before; what both write is the same.
+    const int64_t c = next + kLanes <= channels ? next : channels - kLanes;
+    F largest = Vec::load(pixels[0] + c);
+    for (int64_t i = 1; i < count; ++i) largest = Vec::max(largest, Vec::load(pixels[i] + c));
+    Vec::store(output + c, largest);
   }
 }
 

@@ -1,6 +1,6 @@
 // Local response normalization: pixels [count][shape.channels], each on its own. Input and output
-// do not overlap. The file of each instruction set is compiled for it alone, and select.cc asks the
-// CPU before it hands one out.
+// do not overlap. And the maximum of pixels, for the max pooling behind it. The file of each
+// instruction set is compiled for it alone, and select.cc asks the CPU before it hands one out.
 #ifndef QCNN_CORE_LRN_H_
 #define QCNN_CORE_LRN_H_
 
@@ -13,8 +13,14 @@ namespace qcnn {
 using LrnFunction = void (*)(const LrnShape& shape, int64_t count, const float* input,
                              float* output);
 
+// pixels: count of them, at least one, each [channels]; output: [channels], their largest values;
+// NaN where one is.
+using MaxFunction = void (*)(int64_t channels, int64_t count, const float* const* pixels,
+                             float* output);
+
 // In double precision and with pow: the oracle.
 void lrn_reference(const LrnShape& shape, int64_t count, const float* input, float* output);
+void max_reference(int64_t channels, int64_t count, const float* const* pixels, float* output);
 
 // In float. A sum of squares beyond float's range makes 0 of a finite input, as in TensorFlow Lite;
 // NaN stays NaN, and spreads no further than the radius.
@@ -22,6 +28,9 @@ void lrn_reference(const LrnShape& shape, int64_t count, const float* input, flo
 extern const LrnFunction lrn_avx2;
 extern const LrnFunction lrn_avx512;
 extern const LrnFunction lrn_neon;
+extern const MaxFunction max_avx2;
+extern const MaxFunction max_avx512;
+extern const MaxFunction max_neon;
 
 }  // namespace qcnn
 

@@ -38,6 +38,10 @@ struct Vec {
     const F half = _mm256_mul_ps(_mm256_mul_ps(s, _mm256_set1_ps(0.5f)), y);
     return _mm256_mul_ps(y, _mm256_fnmadd_ps(half, y, _mm256_set1_ps(1.5f)));
   }
+  static inline F max(F a, F b) {
+    // The instruction's answer is b where either is NaN.
+    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+  }
   template <int k>
   static inline F shift(F a, F b) {
     // Within halves only; `middle` is the upper half of a and the lower one of b.
@@ -68,9 +72,11 @@ struct Vec {
 
 namespace qcnn {
 const LrnFunction lrn_avx2 = lrn;
+const MaxFunction max_avx2 = max;
 }  // namespace qcnn
 #else
 namespace qcnn {
 const LrnFunction lrn_avx2 = nullptr;
+const MaxFunction max_avx2 = nullptr;
 }  // namespace qcnn
 #endif

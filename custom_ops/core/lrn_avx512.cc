@@ -37,6 +37,10 @@ struct Vec {
     const F half = _mm512_mul_ps(_mm512_mul_ps(s, _mm512_set1_ps(0.5f)), y);
     return _mm512_mul_ps(y, _mm512_fnmadd_ps(half, y, _mm512_set1_ps(1.5f)));
   }
+  static inline F max(F a, F b) {
+    // The instruction's answer is b where either is NaN.
+    return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+  }
   template <int k>
   static inline F shift(F a, F b) {
     return as_float(_mm512_alignr_epi32(as_int(b), as_int(a), k));
@@ -64,9 +68,11 @@ struct Vec {
 
 namespace qcnn {
 const LrnFunction lrn_avx512 = lrn;
+const MaxFunction max_avx512 = max;
 }  // namespace qcnn
 #else
 namespace qcnn {
 const LrnFunction lrn_avx512 = nullptr;
+const MaxFunction max_avx512 = nullptr;
 }  // namespace qcnn
 #endif

@@ -42,6 +42,7 @@ struct Vec {
     y = vmulq_f32(y, vrsqrtsq_f32(vmulq_f32(s, y), y));
     return vmulq_f32(y, vrsqrtsq_f32(vmulq_f32(s, y), y));
   }
+  static inline F max(F a, F b) { return vmaxq_f32(a, b); }
   template <int k>
   static inline F shift(F a, F b) {
     return vextq_f32(a, b, k);
@@ -74,9 +75,11 @@ struct Vec {
 
 namespace qcnn {
 const LrnFunction lrn_neon = lrn;
+const MaxFunction max_neon = max;
 }  // namespace qcnn
 #else
 namespace qcnn {
 const LrnFunction lrn_neon = nullptr;
+const MaxFunction max_neon = nullptr;
 }  // namespace qcnn
 #endif

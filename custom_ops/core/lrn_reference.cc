@@ -21,4 +21,14 @@ void lrn_reference(const LrnShape& shape, int64_t count, const float* input, flo
   }
 }
 
+void max_reference(int64_t channels, int64_t count, const float* const* pixels, float* output) {
+  for (int64_t c = 0; c < channels; ++c) {
+    output[c] = pixels[0][c];
+    for (int64_t i = 1; i < count; ++i) {
+      const float x = pixels[i][c];
+      if (x > output[c] || std::isnan(x)) output[c] = x;
+    }
+  }
+}
+
 }  // namespace qcnn

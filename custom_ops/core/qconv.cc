@@ -92,6 +92,7 @@ class LookupConv final : public ConvLayer {
   void measure(const float* image, int64_t y0, int64_t y1);
   void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
+  void set_pooled(const Strip& strip, int64_t row, float* result, float** pixels) const;
   void set_scales(const Item& item, size_t i, Worker* worker);
   void fill_tile(const Item& item, size_t i, const float* image, Worker* worker);
   void add_block(const Item& item, const Column& column, const TapGrid& grid, const Block& block,
@@ -359,6 +360,7 @@ void LookupConv::plan(const ConvShape& shape, int threads) {
   pointwise_ = shape.kernel_h == 1 && shape.kernel_w == 1 && shape.stride_h == 1 &&
                shape.stride_w == 1 && shape.pad_top == 0 && shape.pad_left == 0 &&
                shape.out_h == shape.in_h && shape.out_w == shape.in_w;
+  assert(!pointwise_ || !shape.pooled());
   if (pointwise_) {
     // Only the positions count: they fill the lanes without a gap.
     positions_ = shape.in_h * shape.in_w;
@@ -390,20 +392,22 @@ void LookupConv::plan_items(int threads) {
   const int64_t row_bytes = x_planes * pairs_ * kLanes * 4;
   const int64_t room = caches().l2 * 3 / 4 - ring_rows_ * planes * K_ * kLanes * 2;
 
+  const int64_t unit = shape_.pooled() ? 2 : 1;
   // Output blocks build the same tables again, small columns build more halo: what takes the
   // busiest thread least wins.
   double best = std::numeric_limits<double>::infinity();
   int64_t best_outputs = outputs_;
   for (int64_t parts = 1; parts <= outputs_; parts *= 2) {
     const int64_t outputs = std::min(outputs_, ((outputs_ + parts - 1) / parts + 15) / 16 * 16);
-    const int64_t rows =
-        std::max<int64_t>(1, (room - row_span_ * row_bytes) / (row_bytes + outputs * tile_bytes));
+    const int64_t most = (room - row_span_ * row_bytes) / (row_bytes + outputs * tile_bytes);
+    const int64_t rows = std::max(unit, most / unit * unit);
     const int64_t blocks = (outputs_ + outputs - 1) / outputs;
     const int64_t wanted =
         std::max<int64_t>(1, (threads + shape_.groups * blocks - 1) / (shape_.groups * blocks));
     const ColumnCost cost = {output_row * static_cast<double>(outputs), table_row};
     const std::vector<Column> columns =
-        cover(shape_.out_h, shape_.out_w, lane_span_, row_span_, rows, wanted, cost);
+        cover(shape_.out_h, shape_.out_w, (lane_span_ + unit - 1) / unit * unit, row_span_, rows,
+              wanted, cost, unit);
     const int64_t items = shape_.groups * blocks * static_cast<int64_t>(columns.size());
     double total = 0;
     for (const Column& column : columns) total += cost(column.rows, row_span_);
@@ -687,34 +691,65 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
   finish.activation = shape_.activation;
   float* pixels[kLanes];
   finish.pixels = pixels;
-  for (int64_t row = 0; row < column.rows; ++row) {
-    std::fill_n(pixels, kLanes, nullptr);
-    for (const Strip& strip : column.strips) {
-      if (row >= strip.rows) continue;
-      const int64_t first = (strip.y + row) * shape_.out_w + strip.x;
-      const int64_t count = pointwise_ ? std::min(strip.width, positions_ - first) : strip.width;
-      for (int64_t l = 0; l < count; ++l) {
-        pixels[strip.lane + l] = result + (first + l) * shape_.out_channels + c;
+  finish.pooled = shape_.pooled();
+  const auto tile_row = [&](int64_t row) {
+    return (row / window_ * window_ * finish.outputs + row % window_) * kLanes;
+  };
+  for (int64_t row = 0; row < column.rows; row += finish.pooled ? 2 : 1) {
+    // An odd number of rows ends with half a window of the pooling, in some strips of the column.
+    for (const bool whole : {true, false}) {
+      if (!whole && !finish.pooled) break;
+      std::fill_n(pixels, kLanes, nullptr);
+      bool any = false;
+      for (const Strip& strip : column.strips) {
+        if (row >= strip.rows || (finish.pooled && (row + 1 < strip.rows) != whole)) continue;
+        any = true;
+        if (finish.pooled) {
+          set_pooled(strip, row, result + c, pixels);
+          continue;
+        }
+        const int64_t first = (strip.y + row) * shape_.out_w + strip.x;
+        const int64_t count = pointwise_ ? std::min(strip.width, positions_ - first) : strip.width;
+        for (int64_t l = 0; l < count; ++l) {
+          pixels[strip.lane + l] = result + (first + l) * shape_.out_channels + c;
+        }
       }
-    }
-    for (float* pixel : pixels) {
-      // The row below: images of more than one column are of this width.
-      if (pixel != nullptr && row + 1 < column.rows) {
-        prefetch<1>(pixel + shape_.out_w * shape_.out_channels, finish.outputs);
+      if (!any) continue;
+      const int64_t width = finish.pooled ? shape_.pooled_w : shape_.out_w;
+      for (float* pixel : pixels) {
+        // The row below: images of more than one column are of this width.
+        if (pixel != nullptr && row + 1 < column.rows) {
+          prefetch<1>(pixel + width * shape_.out_channels, finish.outputs);
+        }
       }
+      finish.factor = worker->factor + row * kLanes;
+      finish.tile = worker->tile + tile_row(row);
+      finish.sums = chunk_count_ > 1 ? worker->sums + tile_row(row) : nullptr;
+      finish.below = finish.pooled && whole ? tile_row(row + 1) - tile_row(row) : 0;
+      ops_.finish(finish);
     }
-    finish.factor = worker->factor + row * kLanes;
-    const int64_t at = (row / window_ * window_ * finish.outputs + row % window_) * kLanes;
-    finish.tile = worker->tile + at;
-    finish.sums = chunk_count_ > 1 ? worker->sums + at : nullptr;
-    ops_.finish(finish);
+  }
+}
+
+// Where the maxima of a strip's rows `row` and row + 1 go, by lane. result: the image's, from the
+// item's first output on.
+void LookupConv::set_pooled(const Strip& strip, int64_t row, float* result, float** pixels) const {
+  const int64_t y = (strip.y + row) / 2;
+  if (y >= shape_.pooled_h) return;
+  for (int64_t l = 0; l < strip.width; ++l) {
+    const int64_t x = (strip.x + l) / 2;
+    if (x < shape_.pooled_w) {
+      pixels[strip.lane + l] = result + (y * shape_.pooled_w + x) * shape_.out_channels;
+    }
   }
 }
 
 void LookupConv::run(const float* input, float* output) {
   assert(input != nullptr && output != nullptr);
   const int64_t pixels = pointwise_ ? positions_ : shape_.in_h * shape_.in_w;
-  const int64_t results = pointwise_ ? positions_ : shape_.out_h * shape_.out_w;
+  const int64_t results = pointwise_        ? positions_
+                          : shape_.pooled() ? shape_.pooled_h * shape_.pooled_w
+                                            : shape_.out_h * shape_.out_w;
   for (int64_t n = 0; n < shape_.batch; ++n) {
     const float* image = input + n * pixels * shape_.in_channels;
     float* result = output + n * results * shape_.out_channels;

@@ -449,8 +449,23 @@ inline void transpose(__m256* r) {
   }
 }
 
-// `count` outputs, 1 to 8, from output c on, in 8 lanes.
+// Output c in the 8 lanes at `at` of tile and sums.
 template <bool kSums, bool kScale>
+inline __m256 finished(const ConvFinish& f, int64_t c, int64_t at, __m256 factor, __m256 bias) {
+  const __m256 before = kSums ? _mm256_load_ps(f.sums + at) : _mm256_setzero_ps();
+  const __m256 sum = _mm256_fmadd_ps(to_float(f.tile + at), factor, before);
+  const __m256 total =
+      kScale ? _mm256_fmadd_ps(sum, _mm256_set1_ps(f.scale[c]), bias) : _mm256_add_ps(sum, bias);
+  return activate(total, f.activation);
+}
+
+// NaN where either is; the instruction's answer is then its second operand.
+inline __m256 larger(__m256 a, __m256 b) {
+  return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+
+// `count` outputs, 1 to 8, from output c on, in 8 lanes.
+template <bool kSums, bool kScale, bool kPooled>
 inline void finish_square(const ConvFinish& f, int64_t c, int count, int lane) {
   const __m256 factor = _mm256_load_ps(f.factor + lane);
   __m256 r[8];
@@ -458,19 +473,19 @@ inline void finish_square(const ConvFinish& f, int64_t c, int count, int lane) {
   for (int i = 0; i < 8; ++i) {
     const int64_t output = c + (i < count ? i : count - 1);
     const int64_t at = output * f.tile_stride + lane;
-    const __m256 before = kSums ? _mm256_load_ps(f.sums + at) : _mm256_setzero_ps();
-    const __m256 sum = _mm256_fmadd_ps(to_float(f.tile + at), factor, before);
     const __m256 bias = _mm256_set1_ps(f.bias != nullptr ? f.bias[output] : 0.0f);
-    const __m256 total = kScale ? _mm256_fmadd_ps(sum, _mm256_set1_ps(f.scale[output]), bias)
-                                : _mm256_add_ps(sum, bias);
-    r[i] = activate(total, f.activation);
+    r[i] = finished<kSums, kScale>(f, output, at, factor, bias);
+    if (kPooled && f.below != 0) {
+      r[i] = larger(r[i], finished<kSums, kScale>(f, output, at + f.below, factor, bias));
+    }
   }
   transpose(r);
   const __m256i mask = first_lanes(count);
 #pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 8; i += kPooled ? 2 : 1) {
     float* pixel = f.pixels[lane + i];
     if (pixel == nullptr) continue;
+    if (kPooled && f.pixels[lane + i + 1] != nullptr) r[i] = larger(r[i], r[i + 1]);
     if (count == 8) {
       _mm256_storeu_ps(pixel + c, r[i]);
     } else {
@@ -479,24 +494,33 @@ inline void finish_square(const ConvFinish& f, int64_t c, int count, int lane) {
   }
 }
 
-template <bool kSums, bool kScale>
+template <bool kSums, bool kScale, bool kPooled>
 void finish_fixed(const ConvFinish& from) {
   const ConvFinish f = from;  // a copy that stores to pixels cannot change
   int64_t c = 0;
   for (; c + 8 <= f.outputs; c += 8) {
-    for (int lane = 0; lane < kLanes; lane += 8) finish_square<kSums, kScale>(f, c, 8, lane);
+    for (int lane = 0; lane < kLanes; lane += 8) {
+      finish_square<kSums, kScale, kPooled>(f, c, 8, lane);
+    }
   }
   const int left = static_cast<int>(f.outputs - c);
   if (left == 0) return;
-  for (int lane = 0; lane < kLanes; lane += 8) finish_square<kSums, kScale>(f, c, left, lane);
+  for (int lane = 0; lane < kLanes; lane += 8) {
+    finish_square<kSums, kScale, kPooled>(f, c, left, lane);
+  }
 }
 
-void finish(const ConvFinish& f) {
+template <bool kPooled>
+void finish_any(const ConvFinish& f) {
   if (f.sums != nullptr) {
-    return f.scale != nullptr ? finish_fixed<true, true>(f) : finish_fixed<true, false>(f);
+    return f.scale != nullptr ? finish_fixed<true, true, kPooled>(f)
+                              : finish_fixed<true, false, kPooled>(f);
   }
-  return f.scale != nullptr ? finish_fixed<false, true>(f) : finish_fixed<false, false>(f);
+  return f.scale != nullptr ? finish_fixed<false, true, kPooled>(f)
+                            : finish_fixed<false, false, kPooled>(f);
 }
+
+void finish(const ConvFinish& f) { return f.pooled ? finish_any<true>(f) : finish_any<false>(f); }
 
 int window(int nx) { return nx > 0 ? kMaxWindow : 0; }
 

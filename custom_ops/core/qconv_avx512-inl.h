@@ -512,7 +512,24 @@ inline void transpose(__m512* r) {
   }
 }
 
-void finish(const ConvFinish& f) {
+// Output c in the 16 lanes at `at` of tile and sums.
+inline __m512 finished(const ConvFinish& f, int64_t c, int64_t at, __m512 factor, __m512 bias) {
+  __m512 x = _mm512_mul_ps(to_float(f.tile + at), factor);
+  if (f.sums != nullptr) {
+    x = _mm512_fmadd_ps(to_float(f.tile + at), factor, _mm512_load_ps(f.sums + at));
+  }
+  x = f.scale != nullptr ? _mm512_fmadd_ps(x, _mm512_set1_ps(f.scale[c]), bias)
+                         : _mm512_add_ps(x, bias);
+  return activate(x, f.activation);
+}
+
+// NaN where either is; the instruction's answer is then its second operand.
+inline __m512 larger(__m512 a, __m512 b) {
+  return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
+
+template <bool kPooled>
+void finish_fixed(const ConvFinish& f) {
   for (int64_t c = 0; c < f.outputs; c += 16) {
     const int count = f.outputs - c < 16 ? static_cast<int>(f.outputs - c) : 16;
     const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1u);
@@ -525,22 +542,25 @@ void finish(const ConvFinish& f) {
           continue;
         }
         const int64_t at = (c + i) * f.tile_stride + 16 * half;
-        __m512 x = _mm512_mul_ps(to_float(f.tile + at), factor);
-        if (f.sums != nullptr) {
-          x = _mm512_fmadd_ps(to_float(f.tile + at), factor, _mm512_load_ps(f.sums + at));
-        }
         const __m512 bias = _mm512_set1_ps(f.bias != nullptr ? f.bias[c + i] : 0.0f);
-        x = f.scale != nullptr ? _mm512_fmadd_ps(x, _mm512_set1_ps(f.scale[c + i]), bias)
-                               : _mm512_add_ps(x, bias);
-        r[i] = activate(x, f.activation);
+        r[i] = finished(f, c + i, at, factor, bias);
+        if (kPooled && f.below != 0) {
+          r[i] = larger(r[i], finished(f, c + i, at + f.below, factor, bias));
+        }
       }
       transpose(r);
-      for (int i = 0; i < 16; ++i) {
+      for (int i = 0; i < 16; i += kPooled ? 2 : 1) {
         float* pixel = f.pixels[16 * half + i];
-        if (pixel != nullptr) _mm512_mask_storeu_ps(pixel + c, mask, r[i]);
+        if (pixel == nullptr) continue;
+        if (kPooled && f.pixels[16 * half + i + 1] != nullptr) r[i] = larger(r[i], r[i + 1]);
+        _mm512_mask_storeu_ps(pixel + c, mask, r[i]);
       }
     }
   }
+}
+
+void finish(const ConvFinish& f) {
+  return f.pooled ? finish_fixed<true>(f) : finish_fixed<false>(f);
 }
 
 int window(int nx) { return nx <= 4 ? 4 : 2; }

@@ -483,7 +483,19 @@ inline void transpose(float32x4_t* r) {
   r[3] = vcombine_f32(vget_high_f32(ab.val[1]), vget_high_f32(cd.val[1]));
 }
 
+// One output in the 8 lanes at `at` of tile and sums.
+inline void finished(const ConvFinish& f, int64_t at, const float32x4_t* factor, float32x4_t scale,
+                     float32x4_t bias, float32x4_t low, float32x4_t high, float32x4_t* x) {
+  widen(load(f.tile + at), x);
+  for (int h = 0; h < 2; ++h) {
+    x[h] = f.sums != nullptr ? fma(vld1q_f32(f.sums + at + 4 * h), x[h], factor[h])
+                             : vmulq_f32(x[h], factor[h]);
+    x[h] = activate(fma(bias, x[h], scale), low, high);
+  }
+}
+
 // Outputs c to c + count - 1 of eight lanes; count from 1 to 4.
+template <bool kPooled>
 inline void finish_block(const ConvFinish& f, int64_t c, int count, int lane, float32x4_t low,
                          float32x4_t high) {
   const float32x4_t factor[2] = {vmulq_n_f32(vld1q_f32(f.factor + lane), kUnit),
@@ -498,18 +510,21 @@ inline void finish_block(const ConvFinish& f, int64_t c, int count, int lane, fl
     const float32x4_t scale = vdupq_n_f32(f.scale != nullptr ? f.scale[c + i] : 1.0f);
     const float32x4_t bias = vdupq_n_f32(f.bias != nullptr ? f.bias[c + i] : 0.0f);
     float32x4_t x[2];
-    widen(load(f.tile + at), x);
-    for (int h = 0; h < 2; ++h) {
-      x[h] = f.sums != nullptr ? fma(vld1q_f32(f.sums + at + 4 * h), x[h], factor[h])
-                               : vmulq_f32(x[h], factor[h]);
-      r[h][i] = activate(fma(bias, x[h], scale), low, high);
+    finished(f, at, factor, scale, bias, low, high, x);
+    for (int h = 0; h < 2; ++h) r[h][i] = x[h];
+    if (kPooled && f.below != 0) {
+      finished(f, at + f.below, factor, scale, bias, low, high, x);
+      for (int h = 0; h < 2; ++h) r[h][i] = vmaxq_f32(r[h][i], x[h]);
     }
   }
   for (int h = 0; h < 2; ++h) {
     transpose(r[h]);
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 4; i += kPooled ? 2 : 1) {
       float* pixel = f.pixels[lane + 4 * h + i];
       if (pixel == nullptr) continue;
+      if (kPooled && f.pixels[lane + 4 * h + i + 1] != nullptr) {
+        r[h][i] = vmaxq_f32(r[h][i], r[h][i + 1]);
+      }
       pixel += c;
       if (count == 4) {
         vst1q_f32(pixel, r[h][i]);
@@ -522,7 +537,8 @@ inline void finish_block(const ConvFinish& f, int64_t c, int count, int lane, fl
   }
 }
 
-void finish(const ConvFinish& f) {
+template <bool kPooled>
+void finish_fixed(const ConvFinish& f) {
   const float kInfinity = __builtin_huge_valf();
   float low = -kInfinity, high = kInfinity;
   if (f.activation == Activation::kRelu || f.activation == Activation::kRelu6) low = 0.0f;
@@ -534,12 +550,20 @@ void finish(const ConvFinish& f) {
   const float32x4_t lows = vdupq_n_f32(low), highs = vdupq_n_f32(high);
   int64_t c = 0;
   for (; c + 4 <= f.outputs; c += 4) {
-    for (int lane = 0; lane < kLanes; lane += 8) finish_block(f, c, 4, lane, lows, highs);
+    for (int lane = 0; lane < kLanes; lane += 8) {
+      finish_block<kPooled>(f, c, 4, lane, lows, highs);
+    }
   }
   if (c < f.outputs) {
     const int count = static_cast<int>(f.outputs - c);
-    for (int lane = 0; lane < kLanes; lane += 8) finish_block(f, c, count, lane, lows, highs);
+    for (int lane = 0; lane < kLanes; lane += 8) {
+      finish_block<kPooled>(f, c, count, lane, lows, highs);
+    }
   }
+}
+
+void finish(const ConvFinish& f) {
+  return f.pooled ? finish_fixed<true>(f) : finish_fixed<false>(f);
 }
 
 constexpr ConvOps kOps = {moments, patches, quantize, build, add, finish, window};

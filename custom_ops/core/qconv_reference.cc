@@ -69,6 +69,7 @@ class ReferenceConv final : public ConvLayer {
   explicit ReferenceConv(Codes codes) : codes_(std::move(codes)) {}
 
   void plan(const ConvShape& shape, int) override {
+    assert(!shape.pooled());
     shape_ = shape;
     const int64_t outputs = shape.out_channels / shape.groups;
     scratch_.resize(static_cast<size_t>((codes_.K + codes_.d) * shape.in_w +

@@ -20,7 +20,8 @@ int64_t pick(std::mt19937* random, std::initializer_list<int64_t> values) {
 
 std::vector<float> run_conv(const Kernel& kernel, const ConvShape& s, const Codes& codes,
                             const std::vector<float>& input, int threads = 1) {
-  std::vector<float> output(static_cast<size_t>(s.batch * s.out_h * s.out_w * s.out_channels));
+  const int64_t pixels = s.pooled() ? s.pooled_h * s.pooled_w : s.out_h * s.out_w;
+  std::vector<float> output(static_cast<size_t>(s.batch * pixels * s.out_channels), -12345.0f);
   const auto layer = kernel.conv(s, codes);
   layer->plan(s, threads);
   layer->run(input.data(), output.data());
@@ -147,6 +148,52 @@ TEST_P(Kernels, ConvolutionsOfRealShapes) {
     for (float& value : input) value = std::max(value, 0.0f);  // as after ReLU
     expect_close(run_conv(kernel(), s, codes, input), naive_conv(s, codes, input.data()),
                  std::to_string(c.channels) + " to " + std::to_string(c.outputs) + " channels");
+  }
+}
+
+// 2x2 max pooling with stride 2 of [batch][out_h][out_w][out_channels].
+std::vector<float> max_pool(const ConvShape& s, const std::vector<float>& x) {
+  std::vector<float> pooled;
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t y = 0; y < s.pooled_h; ++y)
+      for (int64_t l = 0; l < s.pooled_w; ++l)
+        for (int64_t c = 0; c < s.out_channels; ++c) {
+          float most = -std::numeric_limits<float>::infinity();
+          for (int64_t i = 2 * y; i < std::min(2 * y + 2, s.out_h); ++i)
+            for (int64_t j = 2 * l; j < std::min(2 * l + 2, s.out_w); ++j) {
+              const float value =
+                  x[static_cast<size_t>(((n * s.out_h + i) * s.out_w + j) * s.out_channels + c)];
+              if (value > most || std::isnan(value)) most = value;
+            }
+          pooled.push_back(most);
+        }
+  return pooled;
+}
+
+TEST_P(Kernels, PoolingDoesNotChangeABit) {
+  if (!kernel().pools) GTEST_SKIP() << "does not pool";
+  std::mt19937 random(20166);
+  for (int round = 0; round < 200; ++round) {
+    ConvShape s = random_conv(&random);
+    if (s.kernel_h * s.kernel_w == 1) continue;
+    s.out_h = pick(&random, {2, 3, 8, 13, 35});
+    s.out_w = pick(&random, {2, 5, 12, 31, 66});
+    const Codes codes = random_codes(&random, random_layout(&random, s));
+    auto input = random_floats(&random, s.batch * s.in_h * s.in_w * s.in_channels);
+    if (round % 10 == 0) input[input.size() / 2] = std::numeric_limits<float>::quiet_NaN();
+    const auto all = run_conv(kernel(), s, codes, input);
+    const int64_t up = round % 2;
+    s.pooled_h = (s.out_h + up) / 2;
+    s.pooled_w = (s.out_w + up) / 2;
+    const auto wanted = max_pool(s, all);
+    for (int threads : {1, 3}) {
+      const auto pooled = run_conv(kernel(), s, codes, input, threads);
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        ASSERT_TRUE(pooled[i] == wanted[i] || (std::isnan(pooled[i]) && std::isnan(wanted[i])))
+            << "round " << round << ", " << s.out_h << "x" << s.out_w << ", output " << i << ": "
+            << pooled[i] << " instead of " << wanted[i];
+      }
+    }
   }
 }
 

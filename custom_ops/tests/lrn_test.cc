@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/kernels.h"
+#include "core/lrn_pool.h"
 
 namespace qcnn {
 namespace {
@@ -161,6 +162,83 @@ TEST_P(Lrn, APixelDoesNotDependOnItsNeighbours) {
   for (int p = 0; p < 6; ++p) {
     const std::vector<float> one = run(shape, {x.begin() + 21 * p, x.begin() + 21 * (p + 1)});
     EXPECT_TRUE(std::equal(one.begin(), one.end(), all.begin() + 21 * p));
+  }
+}
+
+TEST_P(Lrn, LargestOfPixels) {
+  for (int64_t channels : {1, 3, 4, 7, 8, 9, 16, 17, 100}) {
+    std::vector<std::vector<float>> x;
+    std::vector<const float*> pixels;
+    for (unsigned i = 0; i < 9; ++i) x.push_back(normal(static_cast<size_t>(channels), 1, i));
+    for (const auto& pixel : x) pixels.push_back(pixel.data());
+    x[0][0] = x[8].back() = kNan;
+    x[4][static_cast<size_t>(channels / 2)] = kInfinity;
+    for (size_t count : {1, 2, 9}) {
+      std::vector<float> y(static_cast<size_t>(channels));
+      GetParam()->max(channels, static_cast<int64_t>(count), pixels.data(), y.data());
+      for (size_t c = 0; c < y.size(); ++c) {
+        float wanted = -kInfinity;
+        for (size_t i = 0; i < count; ++i) {
+          if (x[i][c] > wanted || std::isnan(x[i][c])) wanted = x[i][c];
+        }
+        EXPECT_TRUE(y[c] == wanted || (std::isnan(y[c]) && std::isnan(wanted)))
+            << channels << " channels, " << count << " pixels, channel " << c << ": " << y[c];
+      }
+    }
+  }
+}
+
+// Against normalization and pooling one after the other, to the bit.
+TEST_P(Lrn, WithPooling) {
+  std::mt19937 random(20167);
+  const auto pick = [&](int64_t low, int64_t high) {
+    return low + static_cast<int64_t>(random() % static_cast<unsigned>(high - low + 1));
+  };
+  for (int round = 0; round < 200; ++round) {
+    const LrnShape lrn = {pick(1, 40), pick(0, 3), 1.0f, 0.1f, 0.75f};
+    PoolShape p;
+    p.batch = pick(1, 3);
+    p.in_h = pick(1, 12);
+    p.in_w = pick(1, 12);
+    p.size_h = pick(1, 4);
+    p.size_w = pick(1, 4);
+    p.stride_h = pick(1, 5);
+    p.stride_w = pick(1, 5);
+    p.zeros = round % 2 == 0;
+    // Without zeros every window begins and ends in the image.
+    p.pad_top = pick(0, p.zeros ? 6 : p.size_h - 1);
+    p.pad_left = pick(0, p.zeros ? 6 : p.size_w - 1);
+    const int64_t more = p.zeros ? 6 : 0;
+    p.out_h = (p.in_h - 1 + p.pad_top + more) / p.stride_h + 1;
+    p.out_w = (p.in_w - 1 + p.pad_left + more) / p.stride_w + 1;
+    const int64_t C = lrn.channels;
+    const std::vector<float> x =
+        normal(static_cast<size_t>(p.batch * p.in_h * p.in_w * C), 3, 1 + random() % 99);
+    const std::vector<float> between = run(lrn, x);
+    std::vector<float> wanted;
+    for (int64_t n = 0; n < p.batch; ++n)
+      for (int64_t y = 0; y < p.out_h; ++y)
+        for (int64_t l = 0; l < p.out_w; ++l)
+          for (int64_t c = 0; c < C; ++c) {
+            float most = -kInfinity;
+            for (int64_t i = 0; i < p.size_h * p.size_w; ++i) {
+              const int64_t at_y = y * p.stride_h - p.pad_top + i / p.size_w;
+              const int64_t at_x = l * p.stride_w - p.pad_left + i % p.size_w;
+              const bool inside = at_y >= 0 && at_y < p.in_h && at_x >= 0 && at_x < p.in_w;
+              if (!inside && !p.zeros) continue;
+              const size_t at = static_cast<size_t>(((n * p.in_h + at_y) * p.in_w + at_x) * C + c);
+              most = std::max(most, inside ? between[at] : 0.0f);
+            }
+            wanted.push_back(most);
+          }
+    for (int threads : {1, 3}) {
+      LrnPool both;
+      both.plan(GetParam(), lrn, p, threads);
+      std::vector<float> output(wanted.size(), kNan);
+      both.run(ThreadPool::get(threads).get(), x.data(), output.data());
+      ASSERT_EQ(output, wanted) << "round " << round << ", " << threads << " threads";
+      EXPECT_GT(both.memory().scratch, 0u);
+    }
   }
 }
 

@@ -1,9 +1,11 @@
-// A classic TfLiteDelegate that claims QConv, QFC and LOCAL_RESPONSE_NORMALIZATION, and its
-// external-delegate entry points.
-#include <cstdlib>
+// A classic TfLiteDelegate that claims QConv, QFC and LOCAL_RESPONSE_NORMALIZATION, with the max
+// pooling behind them where a kernel does both, and its external-delegate entry points.
+#include <algorithm>
 #include <cstring>
 #include <new>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/kernels.h"
@@ -11,12 +13,17 @@
 #include "qcnn/tflite_abi.h"
 #include "tflite/lrn_op.h"
 #include "tflite/ops.h"
+#include "tflite/pooling.h"
+#include "tflite/shapes.h"
 
 namespace qcnn {
 namespace {
 
-// What a delegate kernel keeps of the node it replaced: pointers from GetNodeAndRegistration dangle
-// once nodes are added, and the delegate node lists its inputs in another order.
+// As a profiler shows it; op_name() is that of a layer alone.
+constexpr char kConvPoolName[] = "QConv, MAX_POOL_2D";
+
+// What a delegate kernel keeps of the nodes it replaced: pointers from GetNodeAndRegistration
+// dangle once nodes are added, and the delegate node lists its inputs in another order.
 template <typename T>
 struct Claimed {
   T op;
@@ -61,16 +68,34 @@ bool is_our_lrn(const TfLiteContext& context, const TfLiteNode& node,
   return true;
 }
 
-// The node that a delegate kernel stands for; null if there is none.
+// The node that a delegate kernel stands for, or the first of them; null if there is none.
 TfLiteNode* replaced_node(TfLiteContext* context, const TfLiteDelegateParams* params,
                           TfLiteRegistration** registration) {
   TfLiteNode* node = nullptr;
-  if (params == nullptr || params->nodes_to_replace->size != 1 ||
+  if (params == nullptr || params->nodes_to_replace->size < 1 ||
       context->GetNodeAndRegistration(context, params->nodes_to_replace->data[0], &node,
                                       registration) != kTfLiteOk) {
     return nullptr;
   }
   return node;
+}
+
+const uint8_t* options_of(const TfLiteNode& node) {
+  return static_cast<const uint8_t*>(node.custom_initial_data);
+}
+
+size_t options_size(const TfLiteNode& node) {
+  return node.custom_initial_data == nullptr || node.custom_initial_data_size < 0
+             ? 0
+             : static_cast<size_t>(node.custom_initial_data_size);
+}
+
+// The pooling among the replaced nodes; false if there are others than claim_nodes() found.
+bool replaced_pooling(TfLiteContext* context, const TfLiteDelegateParams& params,
+                      std::optional<Pooling>* pooling) {
+  const std::vector<int> nodes = to_vector(params.nodes_to_replace);
+  return nodes.size() == 1 ||
+         (read_pooling(context, nodes, &pooling->emplace()) && params.output_tensors->size == 1);
 }
 
 // For a delegate kernel, `buffer` is a TfLiteDelegateParams*.
@@ -82,12 +107,11 @@ void* init(TfLiteContext* context, const char* buffer, size_t) {
   if (node == nullptr || !kind_of(*registration, &kind)) return nullptr;
   const auto* delegate = reinterpret_cast<const Delegate*>(params->delegate);
   try {
-    const size_t size = node->custom_initial_data == nullptr || node->custom_initial_data_size < 0
-                            ? 0
-                            : static_cast<size_t>(node->custom_initial_data_size);
+    std::optional<Pooling> pooling;
+    if (!replaced_pooling(context, *params, &pooling)) return nullptr;
     return new Claimed<Op>{
-        Op(kind, delegate->kernel, static_cast<const uint8_t*>(node->custom_initial_data), size),
-        to_vector(node->inputs), to_vector(node->outputs)};
+        Op(kind, delegate->kernel, options_of(*node), options_size(*node), pooling),
+        to_vector(node->inputs), to_vector(pooling ? params->output_tensors : node->outputs)};
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -100,10 +124,12 @@ void* init_lrn(TfLiteContext* context, const char* buffer, size_t) {
   if (node == nullptr || node->builtin_data == nullptr) return nullptr;
   const auto* delegate = reinterpret_cast<const Delegate*>(params->delegate);
   try {
+    std::optional<Pooling> pooling;
+    if (!replaced_pooling(context, *params, &pooling)) return nullptr;
     return new Claimed<LrnOp>{
         LrnOp(delegate->kernel,
-              *static_cast<const TfLiteLocalResponseNormParams*>(node->builtin_data)),
-        to_vector(node->inputs), to_vector(node->outputs)};
+              *static_cast<const TfLiteLocalResponseNormParams*>(node->builtin_data), pooling),
+        to_vector(node->inputs), to_vector(pooling ? params->output_tensors : node->outputs)};
   } catch (const std::bad_alloc&) {
     return nullptr;
   }
@@ -144,41 +170,65 @@ TfLiteRegistration kernel_registration(const char* name,
   return registration;
 }
 
+// What one call replaces.
+struct Found {
+  std::vector<int> nodes;
+  TfLiteRegistration kernel;
+};
+
+// A layer of ours at order[i], with its pooling if the kernel does both; no nodes where there is
+// none. False if the host answers no questions.
+bool find_layer(TfLiteContext* context, const Delegate& delegate, const std::vector<int>& order,
+                size_t i, Found* found) {
+  TfLiteNode* node = nullptr;
+  TfLiteRegistration* registration = nullptr;
+  if (context->GetNodeAndRegistration(context, order[i], &node, &registration) != kTfLiteOk) {
+    return false;
+  }
+  OpKind kind = OpKind::kConv;
+  const bool lrn = delegate.lrn && is_our_lrn(*context, *node, *registration);
+  if (!lrn && !kind_of(*registration, &kind)) return true;
+  Pooling pooling;
+  size_t count = find_pooling(context, order, i, &pooling);
+  if (!lrn && count > 1 &&
+      !Op::can_pool(kind, *delegate.kernel, options_of(*node), options_size(*node), pooling)) {
+    count = 1;
+  }
+  const auto first = order.begin() + static_cast<ptrdiff_t>(i);
+  found->nodes.assign(first, first + static_cast<ptrdiff_t>(count));
+  if (lrn) {
+    found->kernel = kernel_registration<LrnOp>(count > 1 ? kLrnPoolName : kLrnName, init_lrn);
+  } else {
+    found->kernel = kernel_registration<Op>(count > 1 ? kConvPoolName : op_name(kind), init);
+  }
+  return true;
+}
+
 TfLiteStatus claim_nodes(TfLiteContext* context, TfLiteDelegate* delegate) {
-  const bool lrn = reinterpret_cast<const Delegate*>(delegate)->lrn;
   TfLiteIntArray* plan = nullptr;
   if (context->GetExecutionPlan(context, &plan) != kTfLiteOk) return kTfLiteError;
   // Both the plan and the nodes move while nodes are replaced, so they are looked at first.
-  struct Found {
-    int node;
-    TfLiteRegistration kernel;
-  };
-  std::vector<Found> found;
+  std::vector<Found> layers;
   try {
-    for (int node_index : to_vector(plan)) {
-      TfLiteNode* node = nullptr;
-      TfLiteRegistration* registration = nullptr;
-      if (context->GetNodeAndRegistration(context, node_index, &node, &registration) != kTfLiteOk) {
+    const std::vector<int> order = to_vector(plan);
+    for (size_t i = 0; i < order.size(); ++i) {
+      Found found;
+      if (!find_layer(context, *reinterpret_cast<const Delegate*>(delegate), order, i, &found)) {
         return kTfLiteError;
       }
-      OpKind kind;
-      if (kind_of(*registration, &kind)) {
-        found.push_back({node_index, kernel_registration<Op>(op_name(kind), init)});
-      } else if (lrn && is_our_lrn(*context, *node, *registration)) {
-        found.push_back({node_index, kernel_registration<LrnOp>(kLrnName, init_lrn)});
-      }
+      if (!found.nodes.empty()) layers.push_back(std::move(found));
     }
   } catch (const std::bad_alloc&) {
     return kTfLiteError;
   }
-  // One node a call: adjacent nodes would arrive as one partition whose inner tensor is never
+  // One layer a call: adjacent layers would arrive as one partition whose inner tensor is never
   // allocated, and a profiler would show them as one row.
-  alignas(TfLiteIntArray) char storage[sizeof(TfLiteIntArray) + sizeof(int)];
-  auto* single = reinterpret_cast<TfLiteIntArray*>(storage);
-  single->size = 1;
-  for (const Found& item : found) {
-    single->data[0] = item.node;
-    if (context->ReplaceNodeSubsetsWithDelegateKernels(context, item.kernel, single, delegate) !=
+  alignas(TfLiteIntArray) char storage[sizeof(TfLiteIntArray) + kMostNodes * sizeof(int)];
+  auto* nodes = reinterpret_cast<TfLiteIntArray*>(storage);
+  for (const Found& item : layers) {
+    nodes->size = static_cast<int>(item.nodes.size());
+    std::copy(item.nodes.begin(), item.nodes.end(), nodes->data);
+    if (context->ReplaceNodeSubsetsWithDelegateKernels(context, item.kernel, nodes, delegate) !=
         kTfLiteOk) {
       return kTfLiteError;
     }

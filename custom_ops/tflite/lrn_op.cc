@@ -2,11 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <new>
 #include <utility>
 
-#include "tflite/ops.h"
+#include "tflite/shapes.h"
 
 namespace qcnn {
 namespace {
@@ -15,26 +14,6 @@ namespace {
 // times this in norm1), and some microseconds of work.
 constexpr int64_t kBlock = 16384;
 
-TfLiteTensor* tensor_at(TfLiteContext* context, int index) {
-  if (index < 0 || static_cast<size_t>(index) >= context->tensors_size) return nullptr;
-  return &context->tensors[index];
-}
-
-// A copy that the host will free.
-TfLiteIntArray* copy_dims(TfLiteContext* context, const TfLiteIntArray& dims) {
-#if defined(_WIN32)
-  TfLiteIntArray* copy = context->TfLiteIntArrayCreate(dims.size);  // the host's heap
-#else
-  (void)context;
-  auto* copy = static_cast<TfLiteIntArray*>(
-      std::malloc(sizeof(TfLiteIntArray) + sizeof(int) * static_cast<size_t>(dims.size)));
-#endif
-  if (copy == nullptr) return nullptr;
-  copy->size = dims.size;
-  std::copy(dims.data, dims.data + dims.size, copy->data);
-  return copy;
-}
-
 }  // namespace
 
 bool lrn_params_sound(const TfLiteLocalResponseNormParams& params) {
@@ -42,8 +21,9 @@ bool lrn_params_sound(const TfLiteLocalResponseNormParams& params) {
          std::isfinite(params.beta);
 }
 
-LrnOp::LrnOp(const Kernel* kernel, const TfLiteLocalResponseNormParams& params)
-    : kernel_(kernel), params_(params) {}
+LrnOp::LrnOp(const Kernel* kernel, const TfLiteLocalResponseNormParams& params,
+             const std::optional<Pooling>& pooling)
+    : kernel_(kernel), params_(params), pooling_(pooling) {}
 
 TfLiteStatus LrnOp::prepare(TfLiteContext* context, const std::vector<int>& inputs,
                             const std::vector<int>& outputs) {
@@ -60,7 +40,7 @@ TfLiteStatus LrnOp::prepare(TfLiteContext* context, const std::vector<int>& inpu
     } else if (!lrn_params_sound(params_)) {
       error = "its radius is negative, or bias, alpha or beta is not finite";
     } else {
-      threads_ = std::max(context->recommended_num_threads, 1);
+      threads_ = thread_count(context);
       pool_ = ThreadPool::get(threads_);
       dynamic_ = input->allocation_type == kTfLiteDynamic;
       if (!dynamic_) {
@@ -98,10 +78,12 @@ bool LrnOp::plan(TfLiteContext* context, std::string* error) {
   shape_.bias = params_.bias;
   shape_.alpha = params_.alpha;
   shape_.beta = params_.beta;
-  TfLiteIntArray* copy = copy_dims(context, dims);
+  std::vector<int> out_shape(dims.data, dims.data + dims.size);
+  if (pooling_ && !plan_pooling(dims, &out_shape, error)) return false;
+  TfLiteIntArray* out_dims = make_dims(context, out_shape);
   // The host refuses what does not fit into memory; the tensor's bytes then say how much there is.
-  if (copy == nullptr ||
-      context->ResizeTensor(context, tensor_at(context, output_), copy) != kTfLiteOk) {
+  if (out_dims == nullptr ||
+      context->ResizeTensor(context, tensor_at(context, output_), out_dims) != kTfLiteOk) {
     *error = "its output could not be resized";
     return false;
   }
@@ -109,6 +91,40 @@ bool LrnOp::plan(TfLiteContext* context, std::string* error) {
       std::min(tensor_at(context, input_)->bytes, tensor_at(context, output_)->bytes);
   pixels_ =
       shape_.channels == 0 ? 0 : static_cast<int64_t>(bytes / sizeof(float)) / shape_.channels;
+  return true;
+}
+
+bool LrnOp::plan_pooling(const TfLiteIntArray& input, std::vector<int>* out_shape,
+                         std::string* error) {
+  PoolShape p;
+  p.batch = input.data[0];
+  p.in_h = input.data[1];
+  p.in_w = input.data[2];
+  p.size_h = pooling_->size_h;
+  p.size_w = pooling_->size_w;
+  p.stride_h = pooling_->stride_h;
+  p.stride_w = pooling_->stride_w;
+  p.zeros = pooling_->padding == Padding::kExplicit;
+  if (!plan_axis(p.in_h, p.size_h, p.stride_h, 1, pooling_->padding, pooling_->pad_top,
+                 pooling_->pad_bottom, &p.out_h, &p.pad_top) ||
+      !plan_axis(p.in_w, p.size_w, p.stride_w, 1, pooling_->padding, pooling_->pad_left,
+                 pooling_->pad_right, &p.out_w, &p.pad_left)) {
+    *error = "the window of the max pooling behind it does not fit into an input of " +
+             std::to_string(p.in_h) + "x" + std::to_string(p.in_w);
+    return false;
+  }
+  int64_t in_size = 1, out_size = 1;
+  if (!grow(&in_size, p.batch) || !grow(&in_size, p.in_h) || !grow(&in_size, p.in_w) ||
+      !grow(&in_size, shape_.channels) || !grow(&out_size, p.batch) || !grow(&out_size, p.out_h) ||
+      !grow(&out_size, p.out_w) || !grow(&out_size, shape_.channels)) {
+    *error = "its input, or the output of the max pooling behind it, is too large";
+    return false;
+  }
+  lrn_pool_.plan(kernel_, shape_, p, threads_);
+  memory_.set(lrn_pool_.memory());
+  *out_shape = {input.data[0], static_cast<int>(p.out_h), static_cast<int>(p.out_w), input.data[3]};
+  input_bytes_ = static_cast<size_t>(in_size) * sizeof(float);
+  output_bytes_ = static_cast<size_t>(out_size) * sizeof(float);
   return true;
 }
 
@@ -133,6 +149,16 @@ TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
   if (input == nullptr || output == nullptr) {
     context->ReportError(context, "%s: its input or output has no memory.", kLrnName);
     return kTfLiteError;
+  }
+  if (pooling_) {
+    if (tensor_at(context, input_)->bytes < input_bytes_ ||
+        tensor_at(context, output_)->bytes < output_bytes_) {
+      context->ReportError(context, "%s: its input or output has less memory than its shape says.",
+                           kLrnName);
+      return kTfLiteError;
+    }
+    lrn_pool_.run(pool_.get(), input, output);
+    return kTfLiteOk;
   }
   const int64_t block = std::max<int64_t>(kBlock / shape_.channels, 1);
   parallel_for(pool_.get(), threads_, (pixels_ + block - 1) / block, [&](int64_t item, int) {

@@ -1,79 +1,25 @@
 #include "tflite/ops.h"
 
-#include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <limits>
 #include <new>
 #include <utility>
 
 #include "tflite/constants.h"
+#include "tflite/shapes.h"
 
 namespace qcnn {
 namespace {
-
-// 8 GiB: no network comes near.
-constexpr int64_t kMaxFloats = int64_t{1} << 31;
 
 // Not a std::string: there may be no memory for that either.
 constexpr char kNoMemory[] = "there is not enough memory for this layer";
 
 // Tensor of a node's input or output, or null when it is absent or does not exist.
 TfLiteTensor* tensor_at(TfLiteContext* context, const std::vector<int>& indices, size_t i) {
-  if (i >= indices.size() || indices[i] < 0) return nullptr;
-  if (static_cast<size_t>(indices[i]) >= context->tensors_size) return nullptr;
-  return &context->tensors[indices[i]];
-}
-
-// Multiplies into `total`; false when that exceeds kMaxFloats.
-bool grow(int64_t* total, int64_t factor) {
-  if (factor < 0 || (factor > 0 && *total > kMaxFloats / factor)) return false;
-  *total *= factor;
-  return true;
-}
-
-// Output positions along one axis and the padding before it, as TFLite computes SAME and VALID.
-bool plan_axis(int64_t size, int64_t kernel, int64_t stride, int64_t dilation, Padding padding,
-               int64_t before, int64_t after, int64_t* out, int64_t* pad) {
-  const int64_t reach = (kernel - 1) * dilation + 1;
-  if (padding == Padding::kSame) {
-    *out = (size + stride - 1) / stride;
-    *pad = std::max<int64_t>((*out - 1) * stride + reach - size, 0) / 2;
-    return size > 0;
-  }
-  *pad = before;
-  *out = (size + before + after - reach) / stride + 1;
-  return size > 0 && size + before + after >= reach;
-}
-
-TfLiteIntArray* make_dims(TfLiteContext* context, const std::vector<int>& shape) {
-  const int size = static_cast<int>(shape.size());
-#if defined(_WIN32)
-  TfLiteIntArray* dims = context->TfLiteIntArrayCreate(size);  // the host frees it: its heap
-#else
-  (void)context;
-  auto* dims = static_cast<TfLiteIntArray*>(
-      std::malloc(sizeof(TfLiteIntArray) + sizeof(int) * shape.size()));
-#endif
-  if (dims == nullptr) return nullptr;
-  dims->size = size;
-  std::copy(shape.begin(), shape.end(), dims->data);
-  return dims;
-}
-
-// Of a shape that `grow` has found to fit.
-size_t float_bytes(const int* first, const int* last) {
-  size_t bytes = sizeof(float);
-  for (; first != last; ++first) bytes *= static_cast<size_t>(*first);
-  return bytes;
+  return i < indices.size() ? qcnn::tensor_at(context, indices[i]) : nullptr;
 }
 
 std::atomic<size_t> packed_bytes{0}, scratch_bytes{0};
-
-int thread_count(const TfLiteContext* context) {
-  // -1 leaves it to the op; more threads than that help nobody.
-  return std::min(std::max(context->recommended_num_threads, 1), 64);
-}
 
 }  // namespace
 
@@ -85,14 +31,21 @@ void MemoryShare::set(Memory memory) {
   share_ = memory;
 }
 
-std::vector<int> to_vector(const TfLiteIntArray* array) {
-  return array == nullptr ? std::vector<int>()
-                          : std::vector<int>(array->data, array->data + array->size);
+Op::Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size,
+       const std::optional<Pooling>& pooling)
+    : kind_(kind), kernel_(kernel), pooling_(pooling) {
+  read_options(kind, options, size, &options_, &options_error_);
 }
 
-Op::Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size)
-    : kind_(kind), kernel_(kernel) {
-  read_options(kind, options, size, &options_, &options_error_);
+bool Op::can_pool(OpKind kind, const Kernel& kernel, const uint8_t* options, size_t size,
+                  const Pooling& pooling) {
+  Options read;
+  std::string error;
+  return kind == OpKind::kConv && kernel.pools &&
+         read_options(kind, options, size, &read, &error) &&
+         (read.kernel_h > 1 || read.kernel_w > 1) && pooling.padding != Padding::kExplicit &&
+         pooling.size_h == 2 && pooling.size_w == 2 && pooling.stride_h == 2 &&
+         pooling.stride_w == 2;
 }
 
 TfLiteStatus Op::prepare(TfLiteContext* context, const std::vector<int>& inputs,
@@ -209,6 +162,17 @@ bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vecto
              std::to_string(s.in_w);
     return false;
   }
+  int64_t last_h = s.out_h, last_w = s.out_w, pad = 0;
+  if (pooling_) {
+    if (!plan_axis(s.out_h, 2, 2, 1, pooling_->padding, 0, 0, &s.pooled_h, &pad) ||
+        !plan_axis(s.out_w, 2, 2, 1, pooling_->padding, 0, 0, &s.pooled_w, &pad)) {
+      *error = "the window of the max pooling behind it does not fit into " +
+               std::to_string(s.out_h) + "x" + std::to_string(s.out_w);
+      return false;
+    }
+    last_h = s.pooled_h;
+    last_w = s.pooled_w;
+  }
   int64_t in_size = 1, out_size = 1, table = s.in_w;
   if (!grow(&in_size, s.batch) || !grow(&in_size, s.in_h) || !grow(&in_size, s.in_w) ||
       !grow(&in_size, s.in_channels) || !grow(&out_size, s.batch) || !grow(&out_size, s.out_h) ||
@@ -225,7 +189,7 @@ bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vecto
   }
   conv_->plan(s, thread_count(context));
   memory_.set(conv_->memory());
-  *out_shape = {dims[0], static_cast<int>(s.out_h), static_cast<int>(s.out_w),
+  *out_shape = {dims[0], static_cast<int>(last_h), static_cast<int>(last_w),
                 static_cast<int>(s.out_channels)};
   return true;
 }

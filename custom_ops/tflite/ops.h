@@ -3,6 +3,7 @@
 #define QCNN_TFLITE_OPS_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -10,11 +11,9 @@
 #include "core/kernels.h"
 #include "qcnn/tflite_abi.h"
 #include "tflite/options.h"
+#include "tflite/pooling.h"
 
 namespace qcnn {
-
-// A host's array of tensor indices; empty for null.
-std::vector<int> to_vector(const TfLiteIntArray* array);
 
 // Bytes of all layers of the process.
 Memory total_memory();
@@ -31,13 +30,19 @@ class MemoryShare {
   Memory share_;
 };
 
-// One layer in one interpreter. Init cannot fail, so it remembers and Prepare reports.
+// One layer in one interpreter, with `pooling` also the MAX_POOL_2D behind it, which can_pool() has
+// found to fit. Init cannot fail, so it remembers and Prepare reports.
 class Op {
  public:
-  Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size);
+  Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size,
+     const std::optional<Pooling>& pooling = {});
+
+  // Whether a layer with these options can do the pooling too.
+  static bool can_pool(OpKind kind, const Kernel& kernel, const uint8_t* options, size_t size,
+                       const Pooling& pooling);
 
   // Checks the layer and plans it for the input's present shape; reports what is wrong.
-  // inputs, outputs: tensor indices of the node.
+  // inputs, outputs: tensor indices of the node, outputs those of the last one.
   TfLiteStatus prepare(TfLiteContext* context, const std::vector<int>& inputs,
                        const std::vector<int>& outputs);
 
@@ -57,6 +62,7 @@ class Op {
   const Kernel* kernel_;
   Options options_;
   std::string options_error_;
+  std::optional<Pooling> pooling_;
   std::vector<int> inputs_, outputs_;
   bool constants_read_ = false;
   bool dynamic_ = false;  // the input's shape is known in Invoke only

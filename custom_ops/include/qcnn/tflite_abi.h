@@ -28,6 +28,7 @@ typedef enum {
   kTfLiteFloat32 = 1,
   kTfLiteInt32 = 2,
   kTfLiteUInt8 = 3,
+  kTfLiteInt64 = 4,
   kTfLiteInt8 = 9,
   kTfLiteFloat16 = 10,
   kTfLiteTypeAny = 0x7fffffff
@@ -51,7 +52,9 @@ typedef enum {
 
 enum {
   kTfLiteBuiltinLocalResponseNormalization = 13,
+  kTfLiteBuiltinMaxPool2d = 17,
   kTfLiteBuiltinCustom = 32,
+  kTfLiteBuiltinPad = 34,
   kTfLiteBuiltinDelegate = 51,
   kTfLiteOptionalTensor = -1,
   kTfLiteDelegateFlagsAllowDynamicTensors = 1
@@ -127,6 +130,17 @@ typedef struct TfLiteLocalResponseNormParams {
   float beta;
 } TfLiteLocalResponseNormParams;
 
+/* builtin_data of a MAX_POOL_2D node. */
+typedef struct TfLitePoolParams {
+  int padding; /* 1: SAME, 2: VALID */
+  int stride_width;
+  int stride_height;
+  int filter_width;
+  int filter_height;
+  int activation; /* 0: none */
+  int computed[4];
+} TfLitePoolParams;
+
 typedef struct TfLiteDelegateParams {
   struct TfLiteDelegate* delegate;
   TfLiteIntArray* nodes_to_replace;
@@ -172,7 +186,9 @@ typedef struct TfLiteContext {
   void* GetScratchBuffer;
   TfLiteStatus (*ResizeTensorExplicit)(struct TfLiteContext*, TfLiteTensor*, int dims,
                                        const int* shape);
-  void* PreviewDelegatePartitioning;
+  TfLiteStatus (*PreviewDelegatePartitioning)(struct TfLiteContext*,
+                                              const TfLiteIntArray* nodes_to_replace,
+                                              TfLiteDelegateParams** partitions, int* count);
   void* GetTensor;
   void* GetEvalTensor;
   void* GetModelMetadata;
@@ -199,6 +215,8 @@ typedef struct TfLiteDelegate {
 
 static_assert(sizeof(TfLiteLocalResponseNormParams) == 16,
               "TfLiteLocalResponseNormParams is laid out as in TensorFlow Lite 2.9 to 2.21");
+static_assert(sizeof(TfLitePoolParams) == 40 && offsetof(TfLitePoolParams, activation) == 20,
+              "TfLitePoolParams is laid out as in TensorFlow Lite 2.9 to 2.21");
 #if UINTPTR_MAX == UINT64_MAX
 static_assert(sizeof(TfLiteTensor) == 112 && offsetof(TfLiteTensor, dims) == 16 &&
                   offsetof(TfLiteTensor, allocation_type) == 32 &&
