@@ -41,6 +41,8 @@ class Mapper {
       const std::string custom(file_.data() + name.first, file_.data() + name.first + name.count);
       uint32_t builtin = 0;
       need(file_.u32(field(table(codes, code), 3), &builtin), "a code without a number");
+      if (builtin == 17) add_pool(at);
+      if (builtin == 34) add_pads(tensors, vector(at, 1, 4));
       if (builtin != 13 && custom != "QConv" && custom != "QFC") continue;
       MappedNode node;
       node.inputs = vector(at, 1, 4);
@@ -92,6 +94,20 @@ class Mapper {
     size_t at = 0;
     need(i < tables.count && file_.follow(tables.first + 4 * size_t{i}, &at), "a table outside");
     return at;
+  }
+
+  void add_pool(size_t at) {
+    size_t options = 0;
+    need(file_.follow(field(at, 4), &options), "a MAX_POOL_2D without options");
+    for (int i = 1; i <= 4; ++i) map_.pools.push_back(field(options, i));
+  }
+
+  void add_pads(const MappedVector& tensors, const MappedVector& inputs) {
+    uint32_t index = 0, buffer = 0;
+    need(inputs.count == 2 && file_.u32(inputs.first + 4, &index), "a PAD without paddings");
+    need(file_.u32(field(table(tensors, index), 2), &buffer), "a buffer outside");
+    const MappedVector data = vector(table(buffers_, buffer), 0, 1);
+    for (uint32_t i = 0; i < data.count; i += 4) map_.pads.push_back(data.first + i);
   }
 
   void add_tensor(int index, size_t at) {

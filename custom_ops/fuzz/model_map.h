@@ -1,4 +1,5 @@
-// Where in a sound .tflite file the fields stand that a stranger may change: those of our nodes.
+// Where in a sound .tflite file the fields stand that a stranger may change: those of our nodes,
+// and of the pooling that may be computed with them.
 #ifndef QCNN_FUZZ_MODEL_MAP_H_
 #define QCNN_FUZZ_MODEL_MAP_H_
 
@@ -32,6 +33,8 @@ struct ModelMap {
   std::vector<uint8_t> file;
   std::vector<MappedNode> nodes;
   std::vector<MappedTensor> tensors;                      // of these nodes
+  std::vector<size_t> pools;                              // strides and sizes of MAX_POOL_2D
+  std::vector<size_t> pads;                               // int32 of a PAD
   std::vector<std::pair<size_t, MappedVector>> metadata;  // position of the buffer's index, name
   std::vector<MappedVector> metadata_data;
   uint32_t buffer_count = 0, tensor_count = 0;
