@@ -25,7 +25,8 @@ apt_install() {
   fi
   say "installing $*"
   "${root[@]}" apt-get update -qq
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  # Without apt-utils, which the smallest Debian has not, debconf would warn of something that changes nothing.
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
     apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
