@@ -15,10 +15,7 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "runtime"), str(ROOT / "tests" / "graph")]
 
-from graph_builders import Graph, weights  # noqa: E402
-from runtime_models import Conv, Fc, convert, network  # noqa: E402
-from test_lrn import normalize  # noqa: E402
-from test_pooling import Pool  # noqa: E402
+from runtime_models import Conv, Fc, add_pooling, convert, network  # noqa: E402
 
 import qcnn_tflite.graph.model as graph_model  # noqa: E402
 from qcnn_tflite.graph import read_model  # noqa: E402
@@ -57,22 +54,6 @@ def write_options() -> None:
         (folder / f"{op}-{i}").write_bytes(bytes.fromhex(data))
 
 
-def add_pools(g: Graph) -> None:
-    """A convolution with its pooling, then a normalization with a PAD and its pooling."""
-    x = g.tensor("x", (1, 8, 9, 6))
-    w = g.tensor("w", data=weights((10, 3, 3, 6)))
-    y = g.conv(x, w, None, (1, 8, 9, 10), padding="SAME", activation=1)
-    y = Pool(padding="SAME").add(g, y)
-    g.ends(
-        [x],
-        [
-            Pool((3, 3), (2, 2), pads=(0, 1, 1, 0)).add(
-                g, normalize(g, y, (1, 4, 5, 10), 2, 1.0, 0.1, 0.75)
-            )
-        ],
-    )
-
-
 def main() -> None:
     OUT.mkdir(exist_ok=True)
     write_options()
@@ -81,7 +62,7 @@ def main() -> None:
     write("int8", convert(Conv(size=(5, 6), outputs=5).add, d=4, K=11, dtype="int8"))
     write("fc", convert(Fc(with_bias=True).add, d=4, K=11, scale=True))
     write("network", network())
-    write("pool", convert(add_pools, d=2, K=11))
+    write("pooling", convert(add_pooling, d=2, K=11))
     write("lrn", (ROOT / "custom_ops/tests/golden/lrn.tflite").read_bytes())
 
 

@@ -311,7 +311,7 @@ Outcome run(const std::vector<uint8_t>& file, const char* kernel, bool by_delega
 const std::vector<ModelMap>& models() {
   static const std::vector<ModelMap> all = [] {
     std::vector<ModelMap> read;
-    for (const char* name : {"conv", "int8", "fc", "lrn", "network", "pool"}) {
+    for (const char* name : {"conv", "int8", "fc", "lrn", "network", "pooling"}) {
       read.push_back(map_model(std::string(QCNN_FUZZ_DIR "/models/") + name + ".tflite"));
     }
     return read;

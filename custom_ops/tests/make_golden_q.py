@@ -28,7 +28,7 @@ for folder in ("graph", "runtime"):
 
 from golden_answers import answer  # noqa: E402
 from graph_builders import OPS, ModelBuilder, random_constants, run, schema, weights  # noqa: E402
-from runtime_models import Conv, Fc  # noqa: E402
+from runtime_models import Conv, Fc, add_pooling, convert  # noqa: E402
 
 from qcnn_tflite.graph import (  # noqa: E402
     decode_options,
@@ -194,7 +194,8 @@ def write_model(name: str, data: Callable[[], bytes], seed: int) -> None:
         shape = read_model(model).subgraph.tensors[0].shape
         # Two decimals: short text, and the same float32 wherever it is read.
         x = np.random.default_rng(seed).standard_normal(shape).round(2).astype(np.float32)
-        y = answer(model, x) if name != "network" else run(decoded_float_model(model), x)[0]
+        several = name in ("network", "pooling")
+        y = run(decoded_float_model(model), x)[0] if several else answer(model, x)
         # The stock runtime agrees with the double sums, or one of the two is wrong.
         (stock,) = run(decoded_float_model(model), x)
         assert np.linalg.norm(stock - y) <= 1e-5 * np.linalg.norm(y), name
@@ -207,6 +208,7 @@ def main() -> None:
     for seed, (name, (layer, constants)) in enumerate(LAYERS.items()):
         write_model(name, lambda a=layer, b=constants: layer_model(a, b), seed)
     write_model("network", network_model, 2016)
+    write_model("pooling", lambda: convert(add_pooling, d=2, K=11), 2017)
     small = layer_model(*LAYERS["fc-3-bits"])
     write_model("fc-annotated", lambda: with_options(small, x_seed=7, x_error=3), 1)
     image = layer_model(*LAYERS["conv-3-bits"])

@@ -75,6 +75,48 @@ class Fc:
         g.ends([x], [g.fc(x, w, bias, out, **self.options)])
 
 
+@dataclass(frozen=True)
+class Pool:
+    """MAX_POOL_2D, perhaps behind a PAD of top, bottom, left, right."""
+
+    window: tuple[int, int] = (2, 2)
+    stride: tuple[int, int] = (2, 2)
+    padding: str = "VALID"
+    pads: tuple[int, int, int, int] | None = None
+    pads_type: str = "int32"
+    channel_pad: int = 0
+    activation: int = 0
+
+    def add(self, g: Graph, x: int) -> int:
+        if self.pads is not None:
+            top, bottom, left, right = self.pads
+            pads = [[0, 0], [top, bottom], [left, right], [0, self.channel_pad]]
+            x = g.pad(x, pads, self.pads_type, "padded")
+        n, height, width, channels = map(int, g.subgraph.tensors[x].shape)
+        options = schema.Pool2DOptionsT()
+        options.padding = {"SAME": 0, "VALID": 1}[self.padding]
+        options.filterHeight, options.filterWidth = self.window
+        options.strideH, options.strideW = self.stride
+        options.fusedActivationFunction = self.activation
+        out = [
+            -(-size // s) if self.padding == "SAME" else (size - k) // s + 1
+            for size, k, s in zip((height, width), self.window, self.stride, strict=True)
+        ]
+        y = g.tensor("pooled", (n, *out, channels))
+        g.op(OPS.MAX_POOL_2D, [x], [y], options)
+        return y
+
+
+def normalize(
+    g: Graph, x: int, shape: tuple[int, ...], radius: int, bias: float, alpha: float, beta: float
+) -> int:
+    options = schema.LocalResponseNormalizationOptionsT()
+    options.radius, options.bias, options.alpha, options.beta = radius, bias, alpha, beta
+    y = g.tensor("norm", shape)
+    g.op(OPS.LOCAL_RESPONSE_NORMALIZATION, [x], [y], options)
+    return y
+
+
 def convert(add: Callable[[Graph], None], signature: bool = False, **constants: Any) -> bytes:
     """A model whose layers all have random codebooks and codes (see `random_constants`)."""
     builder = ModelBuilder()
@@ -90,6 +132,16 @@ def convert(add: Callable[[Graph], None], signature: bool = False, **constants: 
         layer.name: random_constants(layer, seed=i, **constants) for i, layer in enumerate(layers)
     }
     return rewrite(model, quantized)
+
+
+def add_pooling(g: Graph) -> None:
+    """A convolution with its pooling, then a normalization with a PAD and its pooling."""
+    x = g.tensor("x", (1, 8, 9, 6))
+    w = g.tensor("w", data=weights((10, 3, 3, 6)))
+    y = g.conv(x, w, None, (1, 8, 9, 10), padding="SAME", activation=1)
+    y = Pool(padding="SAME").add(g, y)
+    y = normalize(g, y, (1, 4, 5, 10), 2, 1.0, 0.1, 0.75)
+    g.ends([x], [Pool((3, 3), (2, 2), pads=(0, 1, 1, 0)).add(g, y)])
 
 
 def add_network(g: Graph) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from graph_builders import OPS, Graph, ModelBuilder, run, schema, weights
-from runtime_models import Conv, convert, inputs
+from graph_builders import Graph, ModelBuilder, run, weights
+from runtime_models import Conv, convert, inputs, normalize
 
 from qcnn_tflite.errors import ModelError
 from qcnn_tflite.graph import decoded_float_model, read_model
@@ -31,16 +31,6 @@ CASES: dict[str, tuple[tuple[int, ...], int, float, float, float]] = {
     "one channel": ((1, 3, 3, 1), 2, 1.0, 0.3, 0.75),
     "many pixels": ((1, 120, 120, 8), 2, 1.0, 0.3, 0.75),
 }
-
-
-def normalize(
-    g: Graph, x: int, shape: tuple[int, ...], radius: int, bias: float, alpha: float, beta: float
-) -> int:
-    options = schema.LocalResponseNormalizationOptionsT()
-    options.radius, options.bias, options.alpha, options.beta = radius, bias, alpha, beta
-    y = g.tensor("norm", shape)
-    g.op(OPS.LOCAL_RESPONSE_NORMALIZATION, [x], [y], options)
-    return y
 
 
 @cache

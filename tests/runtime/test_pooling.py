@@ -8,45 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from graph_builders import OPS, Graph, ModelBuilder, run, schema, weights
-from runtime_models import convert, inputs
+from runtime_models import Pool, convert, inputs, normalize
 
 from qcnn_tflite.errors import ModelError
 from qcnn_tflite.graph import decoded_float_model
 from qcnn_tflite.runtime import Interpreter
 
 BACKENDS = ["ai_edge_litert", "tensorflow"]
-
-
-@dataclass(frozen=True)
-class Pool:
-    """MAX_POOL_2D, perhaps behind a PAD of top, bottom, left, right."""
-
-    window: tuple[int, int] = (2, 2)
-    stride: tuple[int, int] = (2, 2)
-    padding: str = "VALID"
-    pads: tuple[int, int, int, int] | None = None
-    pads_type: str = "int32"
-    channel_pad: int = 0
-    activation: int = 0
-
-    def add(self, g: Graph, x: int) -> int:
-        if self.pads is not None:
-            top, bottom, left, right = self.pads
-            pads = [[0, 0], [top, bottom], [left, right], [0, self.channel_pad]]
-            x = g.pad(x, pads, self.pads_type, "padded")
-        n, height, width, channels = map(int, g.subgraph.tensors[x].shape)
-        options = schema.Pool2DOptionsT()
-        options.padding = {"SAME": 0, "VALID": 1}[self.padding]
-        options.filterHeight, options.filterWidth = self.window
-        options.strideH, options.strideW = self.stride
-        options.fusedActivationFunction = self.activation
-        out = [
-            -(-size // s) if self.padding == "SAME" else (size - k) // s + 1
-            for size, k, s in zip((height, width), self.window, self.stride, strict=True)
-        ]
-        y = g.tensor("pooled", (n, *out, channels))
-        g.op(OPS.MAX_POOL_2D, [x], [y], options)
-        return y
 
 
 @dataclass(frozen=True)
@@ -73,10 +41,7 @@ class Chain:
             b = g.tensor("b", data=weights((self.channels,), 1))
             y = g.conv(x, w, b, shape, padding="SAME", activation=1)
         else:
-            options = schema.LocalResponseNormalizationOptionsT()
-            options.radius, options.bias, options.alpha, options.beta = 2, 1.0, 0.3, 0.75
-            y = g.tensor("norm", shape)
-            g.op(OPS.LOCAL_RESPONSE_NORMALIZATION, [x], [y], options)
+            y = normalize(g, x, shape, 2, 1.0, 0.3, 0.75)
         outputs = [self.pool.add(g, y)]
         if self.read_twice:
             again = g.tensor("again", shape)
