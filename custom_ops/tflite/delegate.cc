@@ -20,7 +20,7 @@ namespace qcnn {
 namespace {
 
 // As a profiler shows it; op_name() is that of a layer alone.
-constexpr char kConvPoolName[] = "QConv, MAX_POOL_2D";
+constexpr char kConvPoolName[] = "QConv+MAX_POOL_2D";
 
 // What a delegate kernel keeps of the nodes it replaced: pointers from GetNodeAndRegistration
 // dangle once nodes are added, and the delegate node lists its inputs in another order.

@@ -19,7 +19,7 @@ namespace qcnn {
 
 // As a profiler shows it.
 inline constexpr const char* kLrnName = "LRN";
-inline constexpr const char* kLrnPoolName = "LRN, MAX_POOL_2D";
+inline constexpr const char* kLrnPoolName = "LRN+MAX_POOL_2D";
 
 // Whether the parameters of a node mean anything. A model comes from anywhere.
 bool lrn_params_sound(const TfLiteLocalResponseNormParams& params);
