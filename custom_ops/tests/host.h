@@ -26,8 +26,9 @@ class Host {
     context_.ReportError = report;
     context_.ResizeTensor = [](TfLiteContext* context, TfLiteTensor* tensor, TfLiteIntArray* dims) {
       auto* host = static_cast<Host*>(context->impl_);
+      // Owned from here on, also when a test lets the memory for the next lines end.
+      const std::unique_ptr<void, Free> owned(dims);
       const std::vector<int> shape(dims->data, dims->data + dims->size);
-      std::free(dims);
       size_t bytes = 4;
       for (int size : shape) {
         if (__builtin_mul_overflow(bytes, static_cast<size_t>(size), &bytes)) return kTfLiteError;

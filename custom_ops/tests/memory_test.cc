@@ -15,6 +15,11 @@
 #include "tflite/lrn_op.h"
 #include "tflite/ops.h"
 
+#if defined(__GNUC__) && !defined(__clang__)
+// With sanitizers GCC inlines delete but not new, and misses that both are ours.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 namespace {
 
 constexpr long kUnlimited = -1;
