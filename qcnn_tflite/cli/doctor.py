@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -131,22 +134,40 @@ def _kernels() -> list[KernelInfo]:
 
 def _delegates() -> list[Check]:
     """Loads the delegate on every runtime that is installed."""
-    from ..runtime import load_delegate
-    from ..runtime.backend import BACKENDS, find_backend
+    from ..runtime.backend import BACKENDS
 
-    checks = []
-    for name in BACKENDS:
-        try:
-            find_backend(name)
-        except QcnnError:
-            continue
+    return [_ops_on(name) for name in BACKENDS if importlib.util.find_spec(name) is not None]
 
-        def load(name: str = name) -> str:
-            load_delegate(backend=name)
-            return "QConv and QFC load"
 
-        checks.append(_attempt(f"ops on {name}", load, f"pip install -U {name}"))
-    return checks
+_LOAD = """
+import sys
+sys.path = [folder for folder in sys.path if folder]  # what is in the current folder is not installed
+from qcnn_tflite.errors import QcnnError
+from qcnn_tflite.runtime import load_delegate
+try:
+    load_delegate(backend=sys.argv[1])
+except (QcnnError, OSError, ValueError, RuntimeError) as error:
+    sys.exit(str(error))
+"""
+
+
+def _ops_on(runtime: str) -> Check:
+    # In a process of its own: a runtime that was built for another processor ends the one that imports
+    # it, and TensorFlow greets on stderr, whatever it is told.
+    done = subprocess.run(
+        [sys.executable, "-c", _LOAD, runtime],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    name, fix = f"ops on {runtime}", f"pip install -U {runtime}"
+    if done.returncode == 0:
+        return Check(name, True, "QConv and QFC load")
+    last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+    if done.returncode < 0:
+        last = f"its process was ended by signal {-done.returncode}: {last}"
+    return Check(name, False, last, fix)
 
 
 def _attempt(name: str, action: Callable[[], str], fix: str) -> Check:

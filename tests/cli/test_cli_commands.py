@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from qcnn_tflite.runtime import selected_kernel
+from qcnn_tflite.runtime import backend, selected_kernel
 
 COMMANDS = [
     "convert",
@@ -260,6 +260,29 @@ def test_doctor_tells_what_is_missing(command, monkeypatch):
     assert done.code == 1
     assert "fix: pip install pillow" in done.out
     assert "1.4.0 is broken" in done.out
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("import os\nos.abort()", "ended by signal 6"),
+        ("raise OSError('built for another processor')", "built for another processor"),
+        ("raise ImportError('a part is missing')", "a part is missing"),
+    ],
+)
+def test_doctor_outlives_a_runtime_that_cannot_be_imported(
+    command, monkeypatch, tmp_path, source, says
+):
+    (tmp_path / "tflite_runtime").mkdir()
+    (tmp_path / "tflite_runtime" / "__init__.py").touch()
+    (tmp_path / "tflite_runtime" / "interpreter.py").write_text(source)
+    monkeypatch.setattr(backend, "BACKENDS", {"tflite_runtime": "tflite_runtime.interpreter"})
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = command("doctor", "--json")
+    check = done.json["checks"][-1]
+    assert done.code == 1 and check["name"] == "ops on tflite_runtime" and not check["ok"]
+    assert says in check["found"]
 
 
 def test_version(command):
