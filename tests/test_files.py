@@ -93,8 +93,9 @@ def test_a_write_cut_short_leaves_what_was_there(tmp_path, old):
     if old:
         path.write_bytes(old)
     limit = (4096, 4096)
+    # -B: the limit would cut the caches of modules short, too, for whoever imports them next.
     done = subprocess.run(
-        [sys.executable, "-c", _WRITE, str(path)],
+        [sys.executable, "-B", "-c", _WRITE, str(path)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit),
         capture_output=True,
         text=True,
