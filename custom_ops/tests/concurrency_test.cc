@@ -1,58 +1,29 @@
 // Interpreters made, run and deleted by several threads at once, in a real TensorFlow Lite C
 // library (QCNN_TFLITE_C); for -DQCNN_SANITIZE=thread, too.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "qcnn/qcnn_ops.h"
 #include "qcnn/tflite_abi.h"
+#include "tests/c_library.h"
 
 namespace {
 
 using P = void*;
 
-struct Golden {
-  std::vector<char> model;
-  std::vector<float> input, expected;
-};
-
-Golden read_golden(const std::string& name) {
-  const std::string path = QCNN_TEST_DIR "/golden/" + name;
-  std::ifstream file(path + ".tflite", std::ios::binary);
-  Golden golden;
-  golden.model.assign(std::istreambuf_iterator<char>(file), {});
-  std::ifstream text(path + ".txt");
-  for (auto* values : {&golden.input, &golden.expected}) {
-    size_t count = 0;
-    text >> count;
-    values->resize(count);
-    for (float& value : *values) text >> value;
-  }
-  return golden;
-}
-
-class Concurrency : public testing::Test {
+class Concurrency : public qcnn::WithCLibrary {
  protected:
   void SetUp() override {
-    const std::string path = QCNN_TFLITE_C;
-    if (path.empty()) GTEST_SKIP() << "no libtensorflowlite_c.so was named (QCNN_TFLITE_C)";
-    library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
-    ASSERT_NE(library_, nullptr) << dlerror();
-    for (const char* name : {"small", "lrn", "q/conv-groups", "q/fc-wide", "q/network"}) {
-      models_.push_back(read_golden(name));
-      ASSERT_GT(models_.back().expected.size(), 1u) << name;
+    qcnn::WithCLibrary::SetUp();
+    for (const char* name :
+         {"small", "lrn", "q/conv-groups", "q/fc-wide", "q/network", "q/pooling"}) {
+      models_.push_back(qcnn::read_golden(name));
     }
-  }
-  template <typename Function>
-  Function get(const char* name) {
-    return reinterpret_cast<Function>(dlsym(library_, name));
   }
 
   // An interpreter with a delegate, or with registered ops where there is none.
@@ -68,7 +39,7 @@ class Concurrency : public testing::Test {
     get<void (*)(P)>("TfLiteInterpreterOptionsDelete")(options);
     return interpreter;
   }
-  P load(const Golden& golden) {
+  P load(const qcnn::Golden& golden) {
     return get<P (*)(const void*, size_t)>("TfLiteModelCreate")(golden.model.data(),
                                                                 golden.model.size());
   }
@@ -76,7 +47,7 @@ class Concurrency : public testing::Test {
   void destroy(P interpreter) { get<void (*)(P)>("TfLiteInterpreterDelete")(interpreter); }
 
   // Whether an interpreter answers as it should.
-  bool answers(const Golden& golden, P interpreter) {
+  bool answers(const qcnn::Golden& golden, P interpreter) {
     if (interpreter == nullptr) return false;
     if (get<int (*)(P)>("TfLiteInterpreterAllocateTensors")(interpreter) != 0) return false;
     P in = get<P (*)(P, int32_t)>("TfLiteInterpreterGetInputTensor")(interpreter, 0);
@@ -98,8 +69,7 @@ class Concurrency : public testing::Test {
     return error <= 1e-4 * norm;
   }
 
-  P library_ = nullptr;
-  std::vector<Golden> models_;
+  std::vector<qcnn::Golden> models_;
 };
 
 TEST_F(Concurrency, ManyInterpretersOfSeveralThreads) {
@@ -108,7 +78,7 @@ TEST_F(Concurrency, ManyInterpretersOfSeveralThreads) {
   std::atomic<int> good{0};
   const auto work = [&](int worker) {
     for (int round = 0; round < 20; ++round) {
-      const Golden& golden = models_[static_cast<size_t>(worker + round) % models_.size()];
+      const qcnn::Golden& golden = models_[static_cast<size_t>(worker + round) % models_.size()];
       P model = load(golden);
       // Every third has a delegate of its own, every third none.
       TfLiteDelegate* own = round % 3 == 1 ? qcnn_delegate_create(nullptr, 0) : nullptr;
@@ -132,7 +102,7 @@ TEST_F(Concurrency, ManyInterpretersOfSeveralThreads) {
 
 // An interpreter may be made by one thread, run by a second and deleted by a third.
 TEST_F(Concurrency, AnInterpreterWandersBetweenThreads) {
-  for (const Golden& golden : models_) {
+  for (const qcnn::Golden& golden : models_) {
     P model = load(golden), interpreter = nullptr;
     bool good = false;
     std::thread([&] { interpreter = make(model, nullptr, 3); }).join();
@@ -147,7 +117,7 @@ TEST_F(Concurrency, OneDelegateServesSeveralModelsInEveryOrderOfTeardown) {
   TfLiteDelegate* delegate = qcnn_delegate_create(nullptr, 0);
   for (int order = 0; order < 3; ++order) {
     std::vector<P> loaded, made;
-    for (const Golden& golden : models_) {
+    for (const qcnn::Golden& golden : models_) {
       loaded.push_back(load(golden));
       made.push_back(make(loaded.back(), delegate, 2));
     }

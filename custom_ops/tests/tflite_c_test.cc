@@ -1,62 +1,28 @@
 // A converted model in a real TensorFlow Lite C library (QCNN_TFLITE_C), both ways in.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
 #include "qcnn/qcnn_ops.h"
 #include "qcnn/tflite_abi.h"
+#include "tests/c_library.h"
 
 namespace {
 
-// golden/small.tflite: one QConv and one QFC; golden/lrn.tflite: one LOCAL_RESPONSE_NORMALIZATION.
-// The text beside each: its input, then the output of the stock runtime, of small.tflite with the
-// decoded weights.
-std::vector<char> read_model(const std::string& name) {
-  std::ifstream file(QCNN_TEST_DIR "/golden/" + name + ".tflite", std::ios::binary);
-  return std::vector<char>(std::istreambuf_iterator<char>(file), {});
-}
-
-class TfLiteC : public testing::Test {
+// golden/small.tflite: one QConv and one QFC, its answer that of the decoded weights;
+// golden/lrn.tflite: one LOCAL_RESPONSE_NORMALIZATION; golden/q/pooling.tflite: both with max
+// pooling.
+class TfLiteC : public qcnn::WithCLibrary {
  protected:
-  void SetUp() override {
-    const std::string path = QCNN_TFLITE_C;
-    if (path.empty()) GTEST_SKIP() << "no libtensorflowlite_c.so was named (QCNN_TFLITE_C)";
-    library_ = dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL);
-    ASSERT_NE(library_, nullptr) << dlerror();
-  }
-
-  void read_values(const std::string& name) {
-    std::ifstream file(QCNN_TEST_DIR "/golden/" + name + ".txt");
-    size_t count = 0;
-    for (auto* values : {&input_, &expected_}) {
-      file >> count;
-      values->resize(count);
-      for (float& value : *values) file >> value;
-    }
-    ASSERT_TRUE(file.good() || file.eof());
-    ASSERT_GT(expected_.size(), 1u);
-  }
-
-  template <typename Function>
-  Function get(const char* name) {
-    void* symbol = dlsym(library_, name);
-    EXPECT_NE(symbol, nullptr) << name;
-    return reinterpret_cast<Function>(symbol);
-  }
-
   // Runs the model with options that `configure` has changed.
   template <typename Configure>
   void run(const std::string& name, float tolerance, Configure configure) {
-    read_values(name);
-    const auto model_bytes = read_model(name);
+    const qcnn::Golden golden = qcnn::read_golden(name);
     using P = void*;
-    P model = get<P (*)(const void*, size_t)>("TfLiteModelCreate")(model_bytes.data(),
-                                                                   model_bytes.size());
+    P model = get<P (*)(const void*, size_t)>("TfLiteModelCreate")(golden.model.data(),
+                                                                   golden.model.size());
     ASSERT_NE(model, nullptr);
     P options = get<P (*)()>("TfLiteInterpreterOptionsCreate")();
     get<void (*)(P, int32_t)>("TfLiteInterpreterOptionsSetNumThreads")(options, 2);
@@ -65,29 +31,26 @@ class TfLiteC : public testing::Test {
     ASSERT_NE(interpreter, nullptr);
     ASSERT_EQ(get<int (*)(P)>("TfLiteInterpreterAllocateTensors")(interpreter), 0);
     P in = get<P (*)(P, int32_t)>("TfLiteInterpreterGetInputTensor")(interpreter, 0);
-    ASSERT_EQ(get<int (*)(P, const void*, size_t)>("TfLiteTensorCopyFromBuffer")(in, input_.data(),
-                                                                                 input_.size() * 4),
+    ASSERT_EQ(get<int (*)(P, const void*, size_t)>("TfLiteTensorCopyFromBuffer")(
+                  in, golden.input.data(), golden.input.size() * 4),
               0);
     ASSERT_EQ(get<int (*)(P)>("TfLiteInterpreterInvoke")(interpreter), 0);
     const void* out =
         get<const void* (*)(P, int32_t)>("TfLiteInterpreterGetOutputTensor")(interpreter, 0);
-    std::vector<float> output(expected_.size());
+    std::vector<float> output(golden.expected.size());
     ASSERT_EQ(get<int (*)(const void*, void*, size_t)>("TfLiteTensorCopyToBuffer")(
                   out, output.data(), output.size() * 4),
               0);
     float largest = 0, worst = 0;
     for (size_t i = 0; i < output.size(); ++i) {
-      largest = std::max(largest, std::abs(expected_[i]));
-      worst = std::max(worst, std::abs(output[i] - expected_[i]));
+      largest = std::max(largest, std::abs(golden.expected[i]));
+      worst = std::max(worst, std::abs(output[i] - golden.expected[i]));
     }
     EXPECT_LE(worst, tolerance * largest);
     get<void (*)(P)>("TfLiteInterpreterDelete")(interpreter);
     get<void (*)(P)>("TfLiteInterpreterOptionsDelete")(options);
     get<void (*)(P)>("TfLiteModelDelete")(model);
   }
-
-  void* library_ = nullptr;
-  std::vector<float> input_, expected_;
 };
 
 // Of a sum in another order; of quantized tables, which are good for 0.5 % of the whole response;
@@ -100,7 +63,7 @@ TEST_F(TfLiteC, RegisteredOps) {
 
 // The reference kernel is the only one that does not round its tables: had another run, the answer
 // would not be within kSums.
-TEST_F(TfLiteC, RegisteredOpsOfAKernel) {
+TEST_F(TfLiteC, EveryKernel) {
   const auto add_custom = get<QcnnAddCustomOp>("TfLiteInterpreterOptionsAddCustomOp");
   const auto add_builtin = get<QcnnAddBuiltinOp>("TfLiteInterpreterOptionsAddBuiltinOp");
   const char *name = nullptr, *features = nullptr;
@@ -114,6 +77,13 @@ TEST_F(TfLiteC, RegisteredOpsOfAKernel) {
     };
     run("small", exact ? kSums : kTables, registered);
     run("lrn", kRoots, registered);
+    run("q/pooling", exact ? kSums : kTables, registered);
+    TfLiteDelegate* delegate = qcnn_delegate_create(name, 0);
+    ASSERT_NE(delegate, nullptr);
+    run("q/pooling", exact ? kSums : kTables, [&](void* options) {
+      get<void (*)(void*, void*)>("TfLiteInterpreterOptionsAddDelegate")(options, delegate);
+    });
+    qcnn_delegate_delete(delegate);
   }
 }
 
