@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -69,6 +70,8 @@ def in_own_process(what: str, function: Callable[..., None], *arguments: Any) ->
 
 def _quietly(function: Callable[..., None], *arguments: Any) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # LiteRT warns of what the quantizer asks of it, and means debugging.
+    warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors")
     with contextlib.redirect_stdout(sys.stderr):  # the quantizers' chatter is no result
         function(*arguments)
 

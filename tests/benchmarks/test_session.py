@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from xml.etree import ElementTree
 
 import numpy as np
@@ -215,3 +216,12 @@ def test_layers_of_another_network_are_refused(folder, tmp_path):
     qcnn_tflite.convert("fashion_alexnet", other, weights="random", jobs=1)
     with pytest.raises(qcnn_tflite.ModelError, match="made from"):
         measure_layers(folder / "net.tflite", other, Settings())
+
+
+def test_the_runtime_s_warning_of_what_the_quantizer_does_is_kept_back(monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for text in ("Warning: Enabling `experimental_preserve_all_tensors` with", "another"):
+            making._quietly(warnings.warn, text)
+    assert [str(warning.message) for warning in caught] == ["another"]
