@@ -311,6 +311,28 @@ TEST_F(Normalization, Answers) {
   expect_normalized();
 }
 
+// An empty batch must not hide the rest of the shape from the check of its size.
+TEST_F(Normalization, AnEmptyBatchOfHugeImagesWithPooling) {
+  host.set(0, {0, 1 << 20, 1 << 30, 1 << 30}, {}, kTfLiteFloat32, kTfLiteArenaRw);
+  host.context()->recommended_num_threads = 64;
+  Pooling pooling;
+  pooling.size_h = pooling.size_w = pooling.stride_h = pooling.stride_w = 2;
+  op.reset(new LrnOp(select_kernel("auto"), params, pooling));
+  EXPECT_EQ(op->prepare(host.context(), inputs, {5}), kTfLiteError);
+  EXPECT_NE(host.error.find("is too large"), std::string::npos) << host.error;
+}
+
+TEST_F(Normalization, NoScratchForATensorWithoutValues) {
+  host.set(0, {0, 1 << 10, 1 << 10, 1 << 5}, {}, kTfLiteFloat32, kTfLiteArenaRw);
+  Pooling pooling;
+  pooling.size_h = pooling.size_w = 1 << 10;
+  op.reset(new LrnOp(select_kernel("auto"), params, pooling));
+  const size_t before = total_memory().scratch;
+  ASSERT_EQ(op->prepare(host.context(), inputs, {5}), kTfLiteOk) << host.error;
+  EXPECT_EQ(total_memory().scratch, before);
+  EXPECT_EQ(op->invoke(host.context()), kTfLiteOk);
+}
+
 TEST_F(Normalization, DoesNotDependOnTheThreads) {
   std::mt19937 random(7);
   host.input({3, 40, 41, 5}, random_floats(&random, 3 * 40 * 41 * 5));

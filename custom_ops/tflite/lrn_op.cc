@@ -113,14 +113,16 @@ bool LrnOp::plan_pooling(const TfLiteIntArray& input, std::vector<int>* out_shap
              std::to_string(p.in_h) + "x" + std::to_string(p.in_w);
     return false;
   }
+  // The batch last: an empty one would make any image fit.
   int64_t in_size = 1, out_size = 1;
-  if (!grow(&in_size, p.batch) || !grow(&in_size, p.in_h) || !grow(&in_size, p.in_w) ||
-      !grow(&in_size, shape_.channels) || !grow(&out_size, p.batch) || !grow(&out_size, p.out_h) ||
-      !grow(&out_size, p.out_w) || !grow(&out_size, shape_.channels)) {
+  if (!grow(&in_size, p.in_h) || !grow(&in_size, p.in_w) || !grow(&in_size, shape_.channels) ||
+      !grow(&in_size, p.batch) || !grow(&out_size, p.out_h) || !grow(&out_size, p.out_w) ||
+      !grow(&out_size, shape_.channels) || !grow(&out_size, p.batch)) {
     *error = "its input, or the output of the max pooling behind it, is too large";
     return false;
   }
-  lrn_pool_.plan(kernel_, shape_, p, threads_);
+  // Scratch grows with the window, so it is not had for a tensor without values.
+  if (in_size > 0) lrn_pool_.plan(kernel_, shape_, p, threads_);
   memory_.set(lrn_pool_.memory());
   *out_shape = {input.data[0], static_cast<int>(p.out_h), static_cast<int>(p.out_w), input.data[3]};
   input_bytes_ = static_cast<size_t>(in_size) * sizeof(float);
