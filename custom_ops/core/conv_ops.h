@@ -59,8 +59,8 @@ struct ConvFinish {
   // Max pooling: of every two lanes, first an even one, and of the row below them. The outputs go
   // to the even lane's pixel; where the odd one's is null it does not count.
   bool pooled = false;
-  int64_t below =
-      0;  // from the tile's row to the one below, in elements, of tile and sums alike; 0: none
+  // From the tile's row to the one below, in elements, of tile and sums alike; 0: there is none.
+  int64_t below = 0;
 };
 
 // The inputs of an image's outputs that meet some rows of the kernel.

@@ -26,8 +26,9 @@ class LrnPool {
   // Throws std::bad_alloc. Again after each change of shape.
   void plan(const Kernel* kernel, const LrnShape& lrn, const PoolShape& pool, int threads);
 
-  // input: [batch][in_h][in_w][channels]; output: [batch][out_h][out_w][channels]. `pool` is of
-  // plan()'s number of threads. Allocates nothing; the result does not depend on the threads.
+  // input: [batch][in_h][in_w][channels]; output: [batch][out_h][out_w][channels]. `threads`: a
+  // pool of plan()'s number of them, null for one. Allocates nothing; the result does not depend on
+  // the threads.
   void run(ThreadPool* threads, const float* input, float* output);
 
   Memory memory() const { return {0, rows_.bytes() + pixels_.size() * sizeof(const float*)}; }

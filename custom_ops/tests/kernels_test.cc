@@ -171,7 +171,7 @@ std::vector<float> max_pool(const ConvShape& s, const std::vector<float>& x) {
 }
 
 TEST_P(Kernels, PoolingDoesNotChangeABit) {
-  if (!kernel().pools) GTEST_SKIP() << "does not pool";
+  if (!kernel().pools) GTEST_SKIP() << "leaves pooling to the host";
   std::mt19937 random(20166);
   for (int round = 0; round < 200; ++round) {
     ConvShape s = random_conv(&random);

@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     args = build_parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    # TensorFlow greets on stderr unless told not to (2.21, all the same).
+    # TensorFlow greets on stderr unless told not to; 2.21 does some of it all the same.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         return int(args.run(args))
