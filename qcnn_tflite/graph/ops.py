@@ -23,6 +23,7 @@ OP_VERSION = 1
 _DECODED_AT_ONCE = 1 << 20
 # Of a map of options, as in custom_ops/tflite/flexbuffers_map.cc; a real one has 18 in 300 bytes.
 _MAX_OPTIONS, _MAX_ENTRIES = 1 << 16, 256
+_MAX_INTEGER = (1 << 63) - 1
 PADDING = {"SAME": 0, "VALID": 1, "EXPLICIT": 2}
 # Fused activations that the ops know: NONE, RELU, RELU_N1_TO_1, RELU6.
 ACTIVATIONS = (0, 1, 2, 3)
@@ -157,10 +158,13 @@ def decode_options(data: bytes, keys: tuple[str, ...]) -> dict[str, int]:
             )
         names = [key.AsKey for key in found.Keys]
         values = {name: found[name] for name in names}
+        # An unsigned integer may be larger than the kernels' int64_t.
         integers = {
-            n: int(v.AsInt) for n, v in values.items() if v.IsInt and not n.startswith("x_")
+            n: int(v.AsInt)
+            for n, v in values.items()
+            if v.IsInt and int(v.AsInt) <= _MAX_INTEGER and not n.startswith("x_")
         }
-        wrong = [n for n, v in values.items() if not v.IsInt and not n.startswith("x_")]
+        wrong = [n for n in values if n not in integers and not n.startswith("x_")]
     except ModelError:
         raise
     except Exception as error:

@@ -199,6 +199,17 @@ def test_options_of_endless_entries() -> None:
         decode_options(bytes(1 << 17), FC_KEYS)
 
 
+def test_unsigned_options_that_no_kernel_reads() -> None:
+    # The kernels refused it, the converter carried it on and could not write it again.
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key in FC_KEYS:
+            builder.Key(key)
+            builder.UInt(1 << 63 if key == "activation" else 1)
+    with pytest.raises(ModelError, match="not an integer: activation"):
+        decode_options(bytes(builder.Finish()), FC_KEYS)
+
+
 def test_batches_of_images_in_several_arrays() -> None:
     arrays = [np.full((2, 2, 2, 1), 1.0), np.full((2, 2, 1), 2.0), np.full((3, 2, 2, 1), 3.0)]
     images = load_calibration(arrays, None, (1, 2, 2, 1))
