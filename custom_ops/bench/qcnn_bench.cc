@@ -66,12 +66,13 @@ struct ReadyLayer {
   std::unique_ptr<ConvLayer> conv;
   std::unique_ptr<FcLayer> fc;
   AlignedArray<float> input, output;
+  AlignedArray<unsigned char> scratch;
 
   void run() {
     if (conv != nullptr) {
-      conv->run(input.data(), output.data());
+      conv->run(input.data(), output.data(), scratch.data());
     } else {
-      fc->run(input.data(), output.data());
+      fc->run(input.data(), output.data(), scratch.data());
     }
   }
 
@@ -106,6 +107,7 @@ std::unique_ptr<ReadyLayer> make_layer(const BenchLayer& layer, const Kernel& ke
   }
   ready->input.resize(inputs);
   ready->output.resize(outputs);
+  ready->scratch.resize(static_cast<int64_t>(ready->memory().scratch));
   const std::vector<float> values = random_floats(&random, inputs);
   std::copy(values.begin(), values.end(), ready->input.data());
   return ready;

@@ -27,10 +27,8 @@ class AlignedArray {
     data_ = nullptr;
     size_ = 0;
     if (size <= 0) return;
+    if (static_cast<uint64_t>(size) > (SIZE_MAX - kCacheLine) / sizeof(T)) throw std::bad_alloc();
     const size_t bytes = static_cast<size_t>(size) * sizeof(T);
-    if (bytes / sizeof(T) != static_cast<size_t>(size) || bytes > SIZE_MAX - kCacheLine) {
-      throw std::bad_alloc();
-    }
     memory_.reset(new unsigned char[bytes + kCacheLine]);
     const uintptr_t start = reinterpret_cast<uintptr_t>(memory_.get());
     data_ = reinterpret_cast<T*>((start + kCacheLine - 1) / kCacheLine * kCacheLine);
@@ -48,6 +46,32 @@ class AlignedArray {
   std::unique_ptr<unsigned char[]> memory_;
   T* data_ = nullptr;
   int64_t size_ = 0;
+};
+
+// Divides memory into arrays that begin on cache lines. Without memory it only adds up what they
+// need, so the same code can ask for memory and divide it.
+class AlignedPieces {
+ public:
+  // memory: from a cache line on, or null.
+  explicit AlignedPieces(unsigned char* memory) : memory_(memory) {}
+
+  // Null without memory. Throws std::bad_alloc where there cannot be so much.
+  template <typename T>
+  T* take(int64_t size) {
+    static_assert(std::is_trivial<T>::value, "holds plain values");
+    if (static_cast<uint64_t>(size) > (SIZE_MAX - kCacheLine - bytes_) / sizeof(T)) {
+      throw std::bad_alloc();
+    }
+    T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
+    bytes_ += (static_cast<size_t>(size) * sizeof(T) + kCacheLine - 1) / kCacheLine * kCacheLine;
+    return piece;
+  }
+
+  size_t bytes() const { return bytes_; }
+
+ private:
+  unsigned char* memory_;
+  size_t bytes_ = 0;
 };
 
 }  // namespace qcnn

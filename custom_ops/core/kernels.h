@@ -14,7 +14,7 @@ namespace qcnn {
 // Bytes that a layer holds besides the model file.
 struct Memory {
   size_t packed = 0;   // constants as the kernel keeps them
-  size_t scratch = 0;  // tables, tiles, quantized inputs
+  size_t scratch = 0;  // tables, tiles, quantized inputs: what run() is to be given
 };
 
 // A convolution whose constants have been repacked.
@@ -28,8 +28,9 @@ class ConvLayer {
   virtual void plan(const ConvShape& shape, int threads) = 0;
 
   // input: [batch][in_h][in_w][in_channels]; output: [batch][out_h][out_w][out_channels], or
-  // [batch][pooled_h][pooled_w][out_channels]. Allocates nothing.
-  virtual void run(const float* input, float* output) = 0;
+  // [batch][pooled_h][pooled_w][out_channels]. scratch: as many bytes as memory() says, from a
+  // cache line on, of any contents. Allocates nothing.
+  virtual void run(const float* input, float* output, unsigned char* scratch) = 0;
 
   virtual Memory memory() const = 0;
 };
@@ -40,8 +41,9 @@ class FcLayer {
   virtual ~FcLayer() = default;
   virtual void plan(const FcShape& shape, int threads) = 0;
 
-  // input: [rows][in_channels]; output: [rows][out_channels]. Allocates nothing.
-  virtual void run(const float* input, float* output) = 0;
+  // input: [rows][in_channels]; output: [rows][out_channels]; scratch as of ConvLayer::run.
+  // Allocates nothing.
+  virtual void run(const float* input, float* output, unsigned char* scratch) = 0;
 
   virtual Memory memory() const = 0;
 };

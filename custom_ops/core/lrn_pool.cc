@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "core/aligned.h"
+
 namespace qcnn {
 
 void LrnPool::plan(const Kernel* kernel, const LrnShape& lrn, const PoolShape& pool, int threads) {
@@ -15,12 +17,22 @@ void LrnPool::plan(const Kernel* kernel, const LrnShape& lrn, const PoolShape& p
   most_pixels_ = kept_rows_ * std::min(pool.size_w, pool.in_w) + 1;
   // The rows that two bands share are normalized for both, so there are few.
   bands_ = threads == 1 ? 1 : std::min<int64_t>(pool.out_h, 2 * threads);
-  rows_.resize(threads * kept_rows_ * row_size_ + lrn.channels);
-  std::fill_n(rows_.data() + rows_.size() - lrn.channels, lrn.channels, 0.0f);
-  pixels_.assign(static_cast<size_t>(threads * most_pixels_), nullptr);
+  scratch_ = place(nullptr);
 }
 
-void LrnPool::run(ThreadPool* threads, const float* input, float* output) {
+// Divides the scratch and returns its size; null to learn that.
+size_t LrnPool::place(unsigned char* scratch) {
+  AlignedPieces pieces(scratch);
+  rows_ = pieces.take<float>(threads_ * kept_rows_ * row_size_);
+  zeros_ = pieces.take<float>(lrn_.channels);
+  pixels_ = pieces.take<const float*>(threads_ * most_pixels_);
+  return pieces.bytes();
+}
+
+void LrnPool::run(ThreadPool* threads, const float* input, float* output, unsigned char* scratch) {
+  assert(input != nullptr && output != nullptr && scratch != nullptr);
+  place(scratch);
+  std::fill_n(zeros_, lrn_.channels, 0.0f);
   parallel_for(threads, threads_, pool_.batch * bands_, [&](int64_t item, int worker) {
     const int64_t image = item / bands_, band = item % bands_;
     run_band(input + image * pool_.in_h * row_size_, band * pool_.out_h / bands_,
@@ -32,9 +44,8 @@ void LrnPool::run(ThreadPool* threads, const float* input, float* output) {
 void LrnPool::run_band(const float* image, int64_t first, int64_t last, float* output, int worker) {
   const PoolShape& p = pool_;
   // Row r of the image is kept at r % kept_rows_, until the window has passed it.
-  float* rows = rows_.data() + worker * kept_rows_ * row_size_;
-  const float* zeros = rows_.data() + threads_ * kept_rows_ * row_size_;
-  const float** pixels = pixels_.data() + worker * most_pixels_;
+  float* rows = rows_ + worker * kept_rows_ * row_size_;
+  const float** pixels = pixels_ + worker * most_pixels_;
   int64_t next = 0;
   for (int64_t y = first; y < last; ++y) {
     const int64_t top = y * p.stride_h - p.pad_top;
@@ -51,7 +62,7 @@ void LrnPool::run_band(const float* image, int64_t first, int64_t last, float* o
           pixels[count++] = rows + r % kept_rows_ * row_size_ + c * lrn_.channels;
         }
       }
-      if (p.zeros && count < p.size_h * p.size_w) pixels[count++] = zeros;
+      if (p.zeros && count < p.size_h * p.size_w) pixels[count++] = zeros_;
       assert(count > 0 && count <= most_pixels_);
       kernel_->max(lrn_.channels, count, pixels, output + (y * p.out_w + x) * lrn_.channels);
     }

@@ -3,10 +3,9 @@
 #ifndef QCNN_CORE_LRN_POOL_H_
 #define QCNN_CORE_LRN_POOL_H_
 
+#include <cstddef>
 #include <cstdint>
-#include <vector>
 
-#include "core/aligned.h"
 #include "core/kernels.h"
 #include "core/thread_pool.h"
 
@@ -27,13 +26,16 @@ class LrnPool {
   void plan(const Kernel* kernel, const LrnShape& lrn, const PoolShape& pool, int threads);
 
   // input: [batch][in_h][in_w][channels]; output: [batch][out_h][out_w][channels]. `threads`: a
-  // pool of plan()'s number of them, null for one. Allocates nothing; the result does not depend on
-  // the threads.
-  void run(ThreadPool* threads, const float* input, float* output);
+  // pool of plan()'s number of them, null for one; scratch as of ConvLayer::run. Allocates nothing;
+  // the result does not depend on the threads.
+  void run(ThreadPool* threads, const float* input, float* output, unsigned char* scratch);
 
-  Memory memory() const { return {0, rows_.bytes() + pixels_.size() * sizeof(const float*)}; }
+  // Bytes of it.
+  size_t scratch() const { return scratch_; }
 
  private:
+  size_t place(unsigned char* scratch);
+
   // Output rows first to last - 1 of one image.
   void run_band(const float* image, int64_t first, int64_t last, float* output, int worker);
 
@@ -42,9 +44,13 @@ class LrnPool {
   PoolShape pool_;
   int threads_ = 1;
   int64_t kept_rows_ = 0, row_size_ = 0, bands_ = 1;
-  int64_t most_pixels_ = 0;   // in a window, with one 0
-  AlignedArray<float> rows_;  // [threads][kept_rows][in_w][channels] normalized, [channels] 0
-  std::vector<const float*> pixels_;  // [threads][most_pixels]: the window's
+  int64_t most_pixels_ = 0;  // in a window, with one 0
+  size_t scratch_ = 0;
+
+  // Of a run, in its scratch.
+  float* rows_ = nullptr;           // [threads][kept_rows][in_w][channels] normalized
+  float* zeros_ = nullptr;          // [channels]
+  const float** pixels_ = nullptr;  // [threads][most_pixels]: the window's
 };
 
 }  // namespace qcnn

@@ -70,16 +70,17 @@ class LookupConv final : public ConvLayer {
   LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes);
 
   void plan(const ConvShape& shape, int threads) override;
-  void run(const float* input, float* output) override;
+  void run(const float* input, float* output, unsigned char* scratch) override;
   Memory memory() const override;
 
  private:
+  // Scratch of a thread.
   struct Worker {
     int16_t* tile;   // [windows][outputs][window_][32]
     float* sums;     // the same, where there is more than one chunk
     int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
     int16_t* x;      // [table rows][planes][pairs][32][2]
-    float* patches;  // scratch of ConvOps::patches
+    float* patches;  // for ConvOps::patches
     float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
     float* factor;   // [rows][32]: of the present chunk's sums
   };
@@ -89,6 +90,7 @@ class LookupConv final : public ConvLayer {
   void pack_words(const Codes& codes);
   void pack_codes(const Codes& codes);
   void plan_items(int threads);
+  size_t place(unsigned char* scratch);
   void measure(const float* image, int64_t y0, int64_t y1);
   void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
@@ -121,14 +123,17 @@ class LookupConv final : public ConvLayer {
   std::shared_ptr<ThreadPool> pool_;
   std::vector<Column> columns_;
   std::vector<Item> items_;
-  int64_t positions_ = 0;  // of an image, where pointwise
+  int64_t positions_ = 0;           // of an image, where pointwise
+  std::vector<TableScale> scales_;  // [groups * chunk_count_]
+  int64_t most_outputs_ = 0, most_rows_ = 0, most_planes_ = 0, most_x_planes_ = 0;  // of an item
+  size_t scratch_ = 0;
+
+  // Of a run, in its scratch.
   // Of the pixels' channels in a chunk, [groups * chunk_count_][2][in_h * in_w]: sums of squares,
   // sums.
-  AlignedArray<float> moments_;
-  std::vector<TableScale> scales_;  // [groups * chunk_count_]
-  AlignedArray<unsigned char> scratch_;
-  std::vector<Worker> workers_;
-  std::vector<float> zeros_;  // [in_channels]: the pixels of the padding
+  float* moments_ = nullptr;
+  std::vector<Worker> workers_;  // [threads]
+  std::vector<float> zeros_;     // [in_channels]: the pixels of the padding
 };
 
 LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes)
@@ -436,43 +441,40 @@ void LookupConv::plan_items(int threads) {
     }
   }
 
-  moments_.resize(static_cast<int64_t>(chunks_.size()) * 2 * shape_.in_h * shape_.in_w);
   scales_.assign(chunks_.size(), TableScale());
-  const auto aligned = [](int64_t bytes) { return (bytes + 63) / 64 * 64; };
-  const int64_t whole_rows = (rows + window_ - 1) / window_ * window_;
-  const int64_t tile = aligned(best_outputs * whole_rows * kLanes * 2);
-  const int64_t sums = chunk_count_ > 1 ? 2 * tile : 0;
-  const int64_t table = aligned(ring_rows_ * planes * K_ * kLanes * 2);
-  const int64_t x = aligned(x_planes * (rows + row_span_) * pairs_ * kLanes * 4);
-  const int64_t patches =
-      pointwise_ ? 0 : aligned((2 * conv_padded_width(shape_) + 4 * shape_.out_w) * 4);
-  const int64_t lanes = rows * kLanes * 4;
-  const int64_t each = tile + sums + table + x + patches + 2 * lanes;
-  scratch_.resize(each * threads);
-  workers_.clear();
-  for (int i = 0; i < threads; ++i) {
-    unsigned char* at = scratch_.data() + i * each;
-    const auto take = [&](int64_t bytes) {
-      unsigned char* start = at;
-      at += bytes;
-      return start;
-    };
-    Worker worker;
-    worker.tile = reinterpret_cast<int16_t*>(take(tile));
-    worker.sums = reinterpret_cast<float*>(take(sums));
-    worker.table = reinterpret_cast<int16_t*>(take(table));
-    worker.x = reinterpret_cast<int16_t*>(take(x));
-    worker.patches = reinterpret_cast<float*>(take(patches));
-    worker.scale = reinterpret_cast<float*>(take(lanes));
-    worker.factor = reinterpret_cast<float*>(take(lanes));
-    workers_.push_back(worker);
+  most_outputs_ = best_outputs;
+  most_rows_ = rows;
+  most_planes_ = planes;
+  most_x_planes_ = x_planes;
+  workers_.resize(static_cast<size_t>(threads));
+  scratch_ = place(nullptr);
+}
+
+// Divides the scratch and returns its size; null to learn that.
+size_t LookupConv::place(unsigned char* scratch) {
+  AlignedPieces pieces(scratch);
+  moments_ =
+      pieces.take<float>(static_cast<int64_t>(chunks_.size()) * 2 * shape_.in_h * shape_.in_w);
+  const int64_t whole_rows = (most_rows_ + window_ - 1) / window_ * window_;
+  const int64_t tile = most_outputs_ * whole_rows * kLanes;
+  for (Worker& worker : workers_) {
+    worker.tile = pieces.take<int16_t>(tile);
+    worker.sums = pieces.take<float>(chunk_count_ > 1 ? tile : 0);
+    worker.table = pieces.take<int16_t>(ring_rows_ * most_planes_ * K_ * kLanes);
+    worker.x =
+        pieces.take<int16_t>(most_x_planes_ * (most_rows_ + row_span_) * pairs_ * 2 * kLanes);
+    worker.patches =
+        pieces.take<float>(pointwise_ ? 0 : 2 * conv_padded_width(shape_) + 4 * shape_.out_w);
+    worker.scale = pieces.take<float>(most_rows_ * kLanes);
+    worker.factor = pieces.take<float>(most_rows_ * kLanes);
   }
+  return pieces.bytes();
 }
 
 Memory LookupConv::memory() const {
   Memory memory;
   memory.packed = words_.bytes() + codes_.bytes() + (bias_.size() + scale_.size()) * sizeof(float);
-  memory.scratch = scratch_.bytes() + moments_.bytes();
+  memory.scratch = scratch_;
   return memory;
 }
 
@@ -495,7 +497,7 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
       const int64_t g = static_cast<int64_t>(i / chunk_count_);
       const int64_t from = chunks_[i].m0 * d_;
       const int64_t width = std::min(chunks_[i].m1 * d_, channels_) - from;
-      float* squares = moments_.data() + static_cast<int64_t>(i) * 2 * size + p;
+      float* squares = moments_ + static_cast<int64_t>(i) * 2 * size + p;
       ops_.moments(pixels + g * channels_ + from, count, shape_.in_channels, width, squares,
                    squares + size);
     }
@@ -510,7 +512,7 @@ void LookupConv::choose_scale(size_t index, Worker* worker) {
   patches.shape = &shape_;
   patches.kernel_row = part.kernel_rows.data();
   patches.kernel_rows = static_cast<int64_t>(part.kernel_rows.size());
-  patches.squares = moments_.data() + static_cast<int64_t>(part.moments) * 2 * size;
+  patches.squares = moments_ + static_cast<int64_t>(part.moments) * 2 * size;
   patches.sums = patches.squares + size;
   patches.share = static_cast<float>(1 / part.bound.inputs);
   float largest[4];
@@ -553,7 +555,7 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
     return;
   }
   const int64_t size = shape_.in_h * shape_.in_w;
-  const float* squares = moments_.data() + static_cast<int64_t>(chunks_[index].moments) * 2 * size;
+  const float* squares = moments_ + static_cast<int64_t>(chunks_[index].moments) * 2 * size;
   const float* sums = squares + size;
   const ChunkBound& weights = chunks_[index].bound;
   std::fill_n(worker->scale, lanes, 0.0f);
@@ -744,8 +746,9 @@ void LookupConv::set_pooled(const Strip& strip, int64_t row, float* result, floa
   }
 }
 
-void LookupConv::run(const float* input, float* output) {
-  assert(input != nullptr && output != nullptr);
+void LookupConv::run(const float* input, float* output, unsigned char* scratch) {
+  assert(input != nullptr && output != nullptr && scratch != nullptr);
+  place(scratch);
   const int64_t pixels = pointwise_ ? positions_ : shape_.in_h * shape_.in_w;
   const int64_t results = pointwise_        ? positions_
                           : shape_.pooled() ? shape_.pooled_h * shape_.pooled_w

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/activation.h"
+#include "core/aligned.h"
 
 namespace qcnn {
 namespace {
@@ -71,35 +72,43 @@ class ReferenceConv final : public ConvLayer {
   void plan(const ConvShape& shape, int) override {
     assert(!shape.pooled());
     shape_ = shape;
-    const int64_t outputs = shape.out_channels / shape.groups;
-    scratch_.resize(static_cast<size_t>((codes_.K + codes_.d) * shape.in_w +
-                                        shape.out_h * outputs * shape.out_w));
+    scratch_ = place(nullptr);
   }
 
-  void run(const float* input, float* output) override;
+  void run(const float* input, float* output, unsigned char* scratch) override;
 
-  Memory memory() const override { return {codes_.bytes(), scratch_.size() * sizeof(float)}; }
+  Memory memory() const override { return {codes_.bytes(), scratch_}; }
 
  private:
+  // Divides the scratch and returns its size; null to learn that.
+  size_t place(unsigned char* scratch) {
+    AlignedPieces pieces(scratch);
+    table_ = pieces.take<float>(codes_.K * shape_.in_w);
+    pixels_ = pieces.take<float>(codes_.d * shape_.in_w);
+    sums_ = pieces.take<float>(shape_.out_h * shape_.out_w * (shape_.out_channels / shape_.groups));
+    return pieces.bytes();
+  }
+
   Codes codes_;
   ConvShape shape_;
-  std::vector<float> scratch_;
+  size_t scratch_ = 0;
+  float* table_ = nullptr;   // [K][in_w]
+  float* pixels_ = nullptr;  // [d][in_w]
+  float* sums_ = nullptr;    // [out_h][outputs][out_w]
 };
 
-void ReferenceConv::run(const float* input, float* output) {
+void ReferenceConv::run(const float* input, float* output, unsigned char* scratch) {
   const ConvShape& s = shape_;
   const Codes& codes = codes_;
-  assert(input != nullptr && output != nullptr);
+  assert(input != nullptr && output != nullptr && scratch != nullptr);
   assert(s.groups > 0 && s.in_channels % s.groups == 0 && s.out_channels % s.groups == 0);
   const int64_t channels = s.in_channels / s.groups;
   const int64_t outputs = s.out_channels / s.groups;
   const int64_t taps = s.kernel_h * s.kernel_w;
   assert(codes.M == (channels + codes.d - 1) / codes.d);
 
-  float* table = scratch_.data();            // [K][in_w]
-  float* pixels = table + codes.K * s.in_w;  // [d][in_w]
-  float* sums = pixels + codes.d * s.in_w;   // [out_h][outputs][out_w]
-
+  place(scratch);
+  float* sums = sums_;
   for (int64_t n = 0; n < s.batch; ++n) {
     const float* image = input + n * s.in_h * s.in_w * s.in_channels;
     float* result = output + n * s.out_h * s.out_w * s.out_channels;
@@ -116,10 +125,10 @@ void ReferenceConv::run(const float* input, float* output) {
             if (from < 0 || from % s.stride_h != 0 || from / s.stride_h >= s.out_h) continue;
             if (!built) {
               build_table(s, codes, codes.codebook(g, m), image + y * s.in_w * s.in_channels,
-                          g * channels + first, width, pixels, table);
+                          g * channels + first, width, pixels_, table_);
               built = true;
             }
-            add_row(s, rows, outputs, ky, table, sums + from / s.stride_h * outputs * s.out_w);
+            add_row(s, rows, outputs, ky, table_, sums + from / s.stride_h * outputs * s.out_w);
           }
         }
       }

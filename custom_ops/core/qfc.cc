@@ -98,13 +98,14 @@ class LookupFc final : public FcLayer {
   LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& shape, Codes codes);
 
   void plan(const FcShape& shape, int threads) override;
-  void run(const float* input, float* output) override;
+  void run(const float* input, float* output, unsigned char* scratch) override;
   Memory memory() const override;
 
  private:
   void pack();
   void pack_unit(const uint8_t* codes, unsigned char* packed) const;
   Codes unpacked() const;
+  size_t place(unsigned char* scratch);
   void build_chunk(size_t i, const float* row);
   void run_block(int64_t block, float* output);
 
@@ -122,11 +123,14 @@ class LookupFc final : public FcLayer {
   // Of the plan.
   int threads_ = 1;
   std::shared_ptr<ThreadPool> pool_;
-  std::unique_ptr<ConvLayer> conv_;     // when there are many rows
-  AlignedArray<int16_t> x_;             // [units * unit][pairs][2]
-  AlignedArray<unsigned char> tables_;  // [units * unit][entries] of int16
-  AlignedArray<float> sums_;            // [blocks][kFcBlock]
-  std::vector<float> factors_;          // of each chunk
+  std::unique_ptr<ConvLayer> conv_;  // when there are many rows
+  std::vector<float> factors_;       // of each chunk
+  size_t scratch_ = 0;
+
+  // Of a run, in its scratch.
+  int16_t* x_ = nullptr;             // [units * unit][pairs][2]
+  unsigned char* tables_ = nullptr;  // [units * unit][entries] of int16
+  float* sums_ = nullptr;            // [blocks][kFcBlock]
 };
 
 LookupFc::LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& shape, Codes codes)
@@ -279,12 +283,17 @@ void LookupFc::plan(const FcShape& shape, int threads) {
   }
   conv_.reset();
   pool_ = ThreadPool::get(threads_);
-  x_.resize(units_ * unit_ * pairs_ * 2);
-  std::fill_n(x_.data(), x_.size(), int16_t{0});
-  tables_.resize(multiplies_ ? 0 : units_ * unit_ * entries_ * 2);
-  if (!multiplies_) std::memset(tables_.data(), 0, tables_.bytes());
-  sums_.resize(blocks_ * kFcBlock);
   factors_.assign(chunks_.size(), 0);
+  scratch_ = place(nullptr);
+}
+
+// Divides the scratch and returns its size; null to learn that.
+size_t LookupFc::place(unsigned char* scratch) {
+  AlignedPieces pieces(scratch);
+  x_ = pieces.take<int16_t>(units_ * unit_ * pairs_ * 2);
+  tables_ = pieces.take<unsigned char>(multiplies_ ? 0 : units_ * unit_ * entries_ * 2);
+  sums_ = pieces.take<float>(blocks_ * kFcBlock);
+  return pieces.bytes();
 }
 
 Memory LookupFc::memory() const {
@@ -294,7 +303,7 @@ Memory LookupFc::memory() const {
     memory.packed += conv_->memory().packed;
     memory.scratch = conv_->memory().scratch;
   } else {
-    memory.scratch = x_.bytes() + tables_.bytes() + sums_.bytes();
+    memory.scratch = scratch_;
   }
   return memory;
 }
@@ -311,7 +320,7 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   factors_[i] = scale.factor;
   // FcOps::multiply wants the values of two subspaces side by side.
   const int64_t x_step = multiplies_ ? 1 : pairs_ * 2;
-  int16_t* x = x_.data() + chunk.m0 * x_step;
+  int16_t* x = x_ + chunk.m0 * x_step;
   const float* from = row + first;
   // Where the factor is NaN the values do not matter, but converting NaN would be undefined.
   if (std::isnan(scale.factor)) {
@@ -332,23 +341,23 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   build.pairs = pairs_;
   build.x = x;
   build.subspaces = chunk.m1 - chunk.m0;
-  build.table = tables_.data() + chunk.m0 * entries_ * 2;
+  build.table = tables_ + chunk.m0 * entries_ * 2;
   ops_.build(build);
 }
 
 void LookupFc::run_block(int64_t block, float* output) {
-  float* sums = sums_.data() + block * kFcBlock;
+  float* sums = sums_ + block * kFcBlock;
   for (size_t i = 0; i < chunks_.size(); ++i) {
     const Chunk& chunk = chunks_[i];
     const unsigned char* packed = packed_.data() + (block * units_ + chunk.u0) * unit_bytes_;
     const int64_t units = chunk.u1 - chunk.u0;
     if (multiplies_) {
       // The factor is that of sums without their lower 16 bits.
-      ops_.multiply(reinterpret_cast<const int16_t*>(packed), units, x_.data() + chunk.m0,
+      ops_.multiply(reinterpret_cast<const int16_t*>(packed), units, x_ + chunk.m0,
                     factors_[i] / 65536, i == 0, sums);
     } else {
-      ops_.add(constants_.K, packed, units, tables_.data() + chunk.m0 * entries_ * 2, factors_[i],
-               i == 0, sums);
+      ops_.add(constants_.K, packed, units, tables_ + chunk.m0 * entries_ * 2, factors_[i], i == 0,
+               sums);
     }
   }
   const int64_t c0 = block * kFcBlock;
@@ -358,11 +367,19 @@ void LookupFc::run_block(int64_t block, float* output) {
                  shape_.activation, output + c0);
 }
 
-void LookupFc::run(const float* input, float* output) {
-  assert(input != nullptr && output != nullptr);
+void LookupFc::run(const float* input, float* output, unsigned char* scratch) {
+  assert(input != nullptr && output != nullptr && scratch != nullptr);
   if (conv_ != nullptr) {
-    conv_->run(input, output);
+    conv_->run(input, output, scratch);
     return;
+  }
+  place(scratch);
+  // What is written below leaves out the values that pad the last subspace and the subspaces that
+  // pad the last unit.
+  std::memset(x_, 0, static_cast<size_t>(units_ * unit_ * pairs_ * 2) * sizeof(int16_t));
+  if (!multiplies_) {
+    std::memset(tables_ + constants_.M * entries_ * 2, 0,
+                static_cast<size_t>((units_ * unit_ - constants_.M) * entries_ * 2));
   }
   for (int64_t r = 0; r < shape_.rows; ++r) {
     const float* row = input + r * shape_.in_channels;

@@ -14,28 +14,26 @@ class ReferenceFc final : public FcLayer {
  public:
   explicit ReferenceFc(Codes codes) : codes_(std::move(codes)) {}
 
-  void plan(const FcShape& shape, int) override {
-    shape_ = shape;
-    scratch_.resize(static_cast<size_t>(codes_.K + shape.out_channels));
+  void plan(const FcShape& shape, int) override { shape_ = shape; }
+
+  void run(const float* input, float* output, unsigned char* scratch) override;
+
+  Memory memory() const override {
+    return {codes_.bytes(), static_cast<size_t>(codes_.K + shape_.out_channels) * sizeof(float)};
   }
-
-  void run(const float* input, float* output) override;
-
-  Memory memory() const override { return {codes_.bytes(), scratch_.size() * sizeof(float)}; }
 
  private:
   Codes codes_;
   FcShape shape_;
-  std::vector<float> scratch_;
 };
 
-void ReferenceFc::run(const float* input, float* output) {
+void ReferenceFc::run(const float* input, float* output, unsigned char* scratch) {
   const FcShape& s = shape_;
   const Codes& codes = codes_;
-  assert(input != nullptr && output != nullptr);
+  assert(input != nullptr && output != nullptr && scratch != nullptr);
   assert(codes.M == (s.in_channels + codes.d - 1) / codes.d);
-  float* table = scratch_.data();  // [K]
-  float* sums = table + codes.K;   // [out_channels]
+  float* table = reinterpret_cast<float*>(scratch);  // [K]
+  float* sums = table + codes.K;                     // [out_channels]
   for (int64_t r = 0; r < s.rows; ++r) {
     const float* row = input + r * s.in_channels;
     std::fill(sums, sums + s.out_channels, 0.0f);

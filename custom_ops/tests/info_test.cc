@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
 #include "qcnn/qcnn_ops.h"
-#include "tflite/ops.h"
+#include "tflite/memory.h"
 
 namespace qcnn {
 namespace {
@@ -55,6 +58,29 @@ TEST(Info, MemoryIsThatOfTheLayersAlive) {
   qcnn_memory(nullptr, &scratch);
   EXPECT_EQ(packed, packed_before);
   EXPECT_EQ(scratch, scratch_before);
+}
+
+TEST(Info, LayersOfAnInterpreterShareScratch) {
+  const size_t before = total_memory().scratch;
+  TfLiteContext context = {}, other = {};
+  auto first = Scratch::of(&context), second = Scratch::of(&context);
+  EXPECT_EQ(first, second);
+  EXPECT_EQ(first->data(), nullptr);
+  first->reserve(100);
+  second->reserve(40);
+  EXPECT_EQ(total_memory().scratch, before + 100);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(second->data()) % kCacheLine, 0u);
+  second->reserve(200);
+  EXPECT_EQ(total_memory().scratch, before + 200);
+  EXPECT_THROW(second->reserve(SIZE_MAX), std::bad_alloc);
+  const auto apart = Scratch::of(&other);
+  EXPECT_NE(apart, first);
+  apart->reserve(10);
+  first.reset();
+  EXPECT_EQ(total_memory().scratch, before + 210);
+  second.reset();
+  EXPECT_EQ(total_memory().scratch, before + 10);
+  EXPECT_EQ(Scratch::of(&context)->data(), nullptr);  // a new one
 }
 
 }  // namespace

@@ -3,16 +3,28 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <string>
 #include <tuple>
 
+#include "core/aligned.h"
 #include "random_layer.h"
 
 namespace qcnn {
 namespace {
+
+// Plans a layer and runs it once. The scratch holds what a layer before may have left.
+template <typename Layer, typename Shape>
+void run(Layer* layer, const Shape& shape, int threads, const std::vector<float>& input,
+         std::vector<float>* output) {
+  layer->plan(shape, threads);
+  AlignedArray<unsigned char> scratch(static_cast<int64_t>(layer->memory().scratch));
+  std::fill_n(scratch.data(), scratch.size(), static_cast<unsigned char>(0xff));  // NaN, -1
+  layer->run(input.data(), output->data(), scratch.data());
+}
 
 int64_t pick(std::mt19937* random, std::initializer_list<int64_t> values) {
   return values.begin()[(*random)() % values.size()];
@@ -22,18 +34,14 @@ std::vector<float> run_conv(const Kernel& kernel, const ConvShape& s, const Code
                             const std::vector<float>& input, int threads = 1) {
   const int64_t pixels = s.pooled() ? s.pooled_h * s.pooled_w : s.out_h * s.out_w;
   std::vector<float> output(static_cast<size_t>(s.batch * pixels * s.out_channels), -12345.0f);
-  const auto layer = kernel.conv(s, codes);
-  layer->plan(s, threads);
-  layer->run(input.data(), output.data());
+  run(kernel.conv(s, codes).get(), s, threads, input, &output);
   return output;
 }
 
 std::vector<float> run_fc(const Kernel& kernel, const FcShape& s, const Codes& codes,
                           const std::vector<float>& input, int threads = 1) {
   std::vector<float> output(static_cast<size_t>(s.rows * s.out_channels));
-  const auto layer = kernel.fc(s, codes);
-  layer->plan(s, threads);
-  layer->run(input.data(), output.data());
+  run(kernel.fc(s, codes).get(), s, threads, input, &output);
   return output;
 }
 
@@ -267,8 +275,7 @@ TEST_P(Kernels, LayersCanBePlannedAgain) {
       s.out_w = s.in_w;
       const auto input = random_floats(&random, s.batch * s.in_h * s.in_w * s.in_channels);
       std::vector<float> output(static_cast<size_t>(s.batch * s.out_h * s.out_w * 20));
-      layer->plan(s, 2);
-      layer->run(input.data(), output.data());
+      run(layer.get(), s, 2, input, &output);
       EXPECT_EQ(output, run_conv(kernel(), s, codes, input)) << size;
     }
   }
@@ -282,8 +289,7 @@ TEST_P(Kernels, LayersCanBePlannedAgain) {
       fc.rows = rows;
       const auto input = random_floats(&random, rows * 30);
       std::vector<float> output(static_cast<size_t>(rows * 300));
-      fc_layer->plan(fc, 2);
-      fc_layer->run(input.data(), output.data());
+      run(fc_layer.get(), fc, 2, input, &output);
       EXPECT_EQ(output, run_fc(kernel(), fc, fc_codes, input)) << rows << " rows, K " << K;
     }
   }

@@ -1,7 +1,7 @@
 // What the library tells about itself: its kernels, and the memory of the layers in the process.
 #include "core/kernels.h"
 #include "qcnn/qcnn_ops.h"
-#include "tflite/ops.h"
+#include "tflite/memory.h"
 
 extern "C" {
 

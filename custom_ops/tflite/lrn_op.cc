@@ -79,7 +79,7 @@ bool LrnOp::plan(TfLiteContext* context, std::string* error) {
   shape_.alpha = params_.alpha;
   shape_.beta = params_.beta;
   std::vector<int> out_shape(dims.data, dims.data + dims.size);
-  if (pooling_ && !plan_pooling(dims, &out_shape, error)) return false;
+  if (pooling_ && !plan_pooling(context, dims, &out_shape, error)) return false;
   TfLiteIntArray* out_dims = make_dims(context, out_shape);
   // The host refuses what does not fit into memory; the tensor's bytes then say how much there is.
   if (out_dims == nullptr ||
@@ -94,8 +94,8 @@ bool LrnOp::plan(TfLiteContext* context, std::string* error) {
   return true;
 }
 
-bool LrnOp::plan_pooling(const TfLiteIntArray& input, std::vector<int>* out_shape,
-                         std::string* error) {
+bool LrnOp::plan_pooling(TfLiteContext* context, const TfLiteIntArray& input,
+                         std::vector<int>* out_shape, std::string* error) {
   PoolShape p;
   p.batch = input.data[0];
   p.in_h = input.data[1];
@@ -122,8 +122,11 @@ bool LrnOp::plan_pooling(const TfLiteIntArray& input, std::vector<int>* out_shap
     return false;
   }
   // Scratch grows with the window, so it is not had for a tensor without values.
-  if (in_size > 0) lrn_pool_.plan(kernel_, shape_, p, threads_);
-  memory_.set(lrn_pool_.memory());
+  if (in_size > 0) {
+    lrn_pool_.plan(kernel_, shape_, p, threads_);
+    scratch_ = Scratch::of(context);
+    scratch_->reserve(lrn_pool_.scratch());
+  }
   *out_shape = {input.data[0], static_cast<int>(p.out_h), static_cast<int>(p.out_w), input.data[3]};
   input_bytes_ = static_cast<size_t>(in_size) * sizeof(float);
   output_bytes_ = static_cast<size_t>(out_size) * sizeof(float);
@@ -159,7 +162,7 @@ TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
                            kLrnName);
       return kTfLiteError;
     }
-    lrn_pool_.run(pool_.get(), input, output);
+    lrn_pool_.run(pool_.get(), input, output, scratch_->data());
     return kTfLiteOk;
   }
   const int64_t block = std::max<int64_t>(kBlock / shape_.channels, 1);

@@ -12,7 +12,7 @@
 #include "core/lrn_pool.h"
 #include "core/thread_pool.h"
 #include "qcnn/tflite_abi.h"
-#include "tflite/ops.h"
+#include "tflite/memory.h"
 #include "tflite/pooling.h"
 
 namespace qcnn {
@@ -40,7 +40,8 @@ class LrnOp {
 
  private:
   bool plan(TfLiteContext* context, std::string* error);
-  bool plan_pooling(const TfLiteIntArray& input, std::vector<int>* out_shape, std::string* error);
+  bool plan_pooling(TfLiteContext* context, const TfLiteIntArray& input,
+                    std::vector<int>* out_shape, std::string* error);
 
   const Kernel* kernel_;
   TfLiteLocalResponseNormParams params_;
@@ -52,7 +53,7 @@ class LrnOp {
   LrnShape shape_;
   int64_t pixels_ = 0;
   LrnPool lrn_pool_;
-  MemoryShare memory_;
+  std::shared_ptr<Scratch> scratch_;           // with pooling
   size_t input_bytes_ = 0, output_bytes_ = 0;  // as planned, with pooling
 };
 

@@ -1,6 +1,5 @@
 #include "tflite/ops.h"
 
-#include <atomic>
 #include <limits>
 #include <new>
 #include <utility>
@@ -19,17 +18,7 @@ TfLiteTensor* tensor_at(TfLiteContext* context, const std::vector<int>& indices,
   return i < indices.size() ? qcnn::tensor_at(context, indices[i]) : nullptr;
 }
 
-std::atomic<size_t> packed_bytes{0}, scratch_bytes{0};
-
 }  // namespace
-
-Memory total_memory() { return {packed_bytes.load(), scratch_bytes.load()}; }
-
-void MemoryShare::set(Memory memory) {
-  packed_bytes += memory.packed - share_.packed;
-  scratch_bytes += memory.scratch - share_.scratch;
-  share_ = memory;
-}
 
 Op::Op(OpKind kind, const Kernel* kernel, const uint8_t* options, size_t size,
        const std::optional<Pooling>& pooling)
@@ -188,7 +177,7 @@ bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vecto
     constants_read_ = true;
   }
   conv_->plan(s, thread_count(context));
-  memory_.set(conv_->memory());
+  take_memory(context, conv_->memory());
   *out_shape = {dims[0], static_cast<int>(last_h), static_cast<int>(last_w),
                 static_cast<int>(s.out_channels)};
   return true;
@@ -227,7 +216,7 @@ bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<
     constants_read_ = true;
   }
   fc_->plan(s, thread_count(context));
-  memory_.set(fc_->memory());
+  take_memory(context, fc_->memory());
   out_shape->clear();
   if (keep) {
     out_shape->assign(input.dims->data, input.dims->data + input.dims->size - 1);
@@ -236,6 +225,13 @@ bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<
   }
   out_shape->push_back(static_cast<int>(s.out_channels));
   return true;
+}
+
+// What a layer needs as planned.
+void Op::take_memory(TfLiteContext* context, Memory memory) {
+  packed_.set({memory.packed, 0});
+  scratch_ = Scratch::of(context);
+  scratch_->reserve(memory.scratch);
 }
 
 TfLiteStatus Op::invoke(TfLiteContext* context) {
@@ -268,9 +264,9 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
     return kTfLiteError;
   }
   if (kind_ == OpKind::kConv) {
-    conv_->run(input, output);
+    conv_->run(input, output, scratch_->data());
   } else {
-    fc_->run(input, output);
+    fc_->run(input, output, scratch_->data());
   }
   return kTfLiteOk;
 }

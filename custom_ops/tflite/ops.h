@@ -5,30 +5,15 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "core/kernels.h"
 #include "qcnn/tflite_abi.h"
+#include "tflite/memory.h"
 #include "tflite/options.h"
 #include "tflite/pooling.h"
 
 namespace qcnn {
-
-// Bytes of all layers of the process.
-Memory total_memory();
-
-// What one layer has added to total_memory(); taken back when it goes.
-class MemoryShare {
- public:
-  MemoryShare() = default;
-  MemoryShare(MemoryShare&& other) noexcept : share_(std::exchange(other.share_, Memory())) {}
-  ~MemoryShare() { set(Memory()); }
-  void set(Memory memory);
-
- private:
-  Memory share_;
-};
 
 // One layer in one interpreter, with `pooling` also the MAX_POOL_2D behind it, which can_pool() has
 // found to fit. Init cannot fail, so it remembers and Prepare reports.
@@ -57,6 +42,7 @@ class Op {
                  std::string* error);
   bool plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
                std::string* error);
+  void take_memory(TfLiteContext* context, Memory memory);
 
   OpKind kind_;
   const Kernel* kernel_;
@@ -69,7 +55,8 @@ class Op {
   Codes codes_;           // until the layer is made
   std::unique_ptr<ConvLayer> conv_;
   std::unique_ptr<FcLayer> fc_;
-  MemoryShare memory_;
+  MemoryShare packed_;
+  std::shared_ptr<Scratch> scratch_;
   size_t input_bytes_ = 0, output_bytes_ = 0;  // as planned
 };
 
