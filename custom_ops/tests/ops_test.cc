@@ -202,6 +202,16 @@ TEST_F(Fc, AnEmptyInput) {
   host[0].dims->data[0] = 0;
   expect_refused("empty");
 }
+// Its output, made smaller than the input, would have been read as the input (fuzz target qconv).
+TEST_F(Fc, AnInputThatIsItsOutput) {
+  for (TfLiteAllocationType allocation : {kTfLiteArenaRw, kTfLiteDynamic}) {
+    host[0].allocation_type = allocation;
+    inputs[0] = 5;
+    host.set(5, {2, 10}, std::vector<uint8_t>(80), kTfLiteFloat32, allocation);
+    expect_refused("its output is one of its inputs");
+    host.error.clear();
+  }
+}
 TEST_F(Fc, AnInputOfAnotherType) {
   host[0].type = kTfLiteInt8;
   expect_refused("float32");

@@ -1,5 +1,6 @@
 #include "tflite/ops.h"
 
+#include <algorithm>
 #include <limits>
 #include <new>
 #include <utility>
@@ -83,6 +84,11 @@ bool Op::read_layer(TfLiteContext* context, std::string* error) {
   }
   if (input->type != kTfLiteFloat32 || output->type != kTfLiteFloat32) {
     *error = "its input and output must be float32";
+    return false;
+  }
+  // Resizing its output would take the input's memory away.
+  if (std::find(inputs_.begin(), inputs_.end(), outputs_[0]) != inputs_.end()) {
+    *error = "its output is one of its inputs";
     return false;
   }
   for (size_t i = 1; i < 5; ++i) {
