@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import QcnnError
 from .graph import Layer, Model, QLayer, find_layers, find_q_layers, read_metadata, read_model
+from .graph.model import indices
 from .graph.schema import BuiltinOperator, TensorType
 from .report import text_table
 from .sizes import format_bytes, zipped_size
@@ -181,8 +182,8 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         path=os.fspath(path),
         file_bytes=Path(path).stat().st_size,
         zipped_bytes=zipped_size(path),
-        inputs=[_tensor(model, int(t)) for t in model.subgraph.inputs],
-        outputs=[_tensor(model, int(t)) for t in model.subgraph.outputs],
+        inputs=[_tensor(model, t) for t in indices(model.subgraph.inputs)],
+        outputs=[_tensor(model, t) for t in indices(model.subgraph.outputs)],
         layers=layers,
         operators=_operator_counts(model),
         metadata=read_metadata(model),

@@ -127,13 +127,16 @@ def find_layers(model: Model) -> list[Layer]:
 
 
 def check_convertible(model: Model) -> None:
-    """Refuse a model that is quantized already.
+    """Refuse a model that is quantized already, or that nothing can be put into or got out of.
 
     Raises
     ------
     ModelError
-        If a layer has integer weights, or is a QConv or QFC.
+        If a layer has integer weights, or is a QConv or QFC, or the model has no input or output.
     """
+    for kind, tensors in (("input", model.subgraph.inputs), ("output", model.subgraph.outputs)):
+        if not indices(tensors):
+            raise ModelError(f"the model has no {kind}; export it again, from images to scores")
     for graph in model.schema.subgraphs:
         if any(is_custom(model, op, name) for op in operators(graph) for name in ("QConv", "QFC")):
             raise ModelError(

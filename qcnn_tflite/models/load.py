@@ -11,6 +11,7 @@ from typing import Any
 from ..calibration.preprocessing import Preprocessing
 from ..errors import ConfigError, ModelError
 from ..graph import Model, read_mean_image, read_metadata, read_model
+from ..graph.model import indices
 from ..graph.schema import BuiltinOperator
 from . import embedded
 from .assemble import assemble
@@ -240,10 +241,10 @@ def _described(data: bytes, name: str) -> FloatModel:
 
 def _ends_in_softmax(model: Model) -> bool | None:
     """Whether the only output comes from a SOFTMAX."""
-    outputs = [int(t) for t in model.subgraph.outputs]
+    outputs = indices(model.subgraph.outputs)
     if len(outputs) != 1:
         return None
     for operator in model.subgraph.operators:
-        if outputs[0] in [int(t) for t in operator.outputs]:
+        if outputs[0] in indices(operator.outputs):
             return model.builtin(operator) == BuiltinOperator.SOFTMAX
     return False

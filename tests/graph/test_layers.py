@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from graph_builders import OPS, Graph, ModelBuilder, weights
 
+from qcnn_tflite import convert, inspect
 from qcnn_tflite.errors import ModelError
 from qcnn_tflite.graph import (
     Layer,
@@ -251,6 +253,19 @@ def _int8_depthwise(g: Graph, x: int) -> int:
     w = g.tensor("q", data=np.ones((1, 3, 3, 8), np.uint8))
     g.subgraph.operators[-1].inputs = np.array([x, w], np.int32)
     return y
+
+
+# Flatbuffers leave an empty vector away (fuzz target graph).
+@pytest.mark.parametrize("kind", ["input", "output"])
+def test_models_without_input_or_output(kind: str, tmp_path: Path) -> None:
+    model, _ = only(_float16_graph)
+    setattr(model.subgraph, f"{kind}s", None)
+    path = tmp_path / "model.tflite"
+    path.write_bytes(model.to_bytes())
+    assert getattr(inspect(path), f"{kind}s") == []
+    with pytest.raises(ModelError, match=f"the model has no {kind}"):
+        convert(path, tmp_path / "q.tflite")
+    assert not (tmp_path / "q.tflite").exists()
 
 
 @pytest.mark.parametrize("build", [_int8, _int8_behind_dequantize, _int8_depthwise])
