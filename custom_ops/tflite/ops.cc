@@ -106,12 +106,12 @@ bool Op::read_layer(TfLiteContext* context, std::string* error) {
 }
 
 bool Op::plan(TfLiteContext* context, std::string* error) {
-  const TfLiteTensor* input = tensor_at(context, inputs_, 0);
-  std::vector<int> shape;
-  if (kind_ == OpKind::kConv ? !plan_conv(context, *input, &shape, error)
-                             : !plan_fc(context, *input, &shape, error)) {
-    return false;
-  }
+  const TfLiteTensor& input = *tensor_at(context, inputs_, 0);
+  return kind_ == OpKind::kConv ? plan_conv(context, input, error) : plan_fc(context, input, error);
+}
+
+// Before the layer is planned, which takes its time for a shape that a host will refuse.
+bool Op::resize_output(TfLiteContext* context, const std::vector<int>& shape, std::string* error) {
   TfLiteIntArray* dims = make_dims(context, shape);
   TfLiteTensor* output = tensor_at(context, outputs_, 0);
   if (dims == nullptr || context->ResizeTensor(context, output, dims) != kTfLiteOk) {
@@ -124,8 +124,7 @@ bool Op::plan(TfLiteContext* context, std::string* error) {
   return true;
 }
 
-bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
-                   std::string* error) {
+bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::string* error) {
   if (input.dims->size != 4 || input.dims->data[3] != options_.in_channels) {
     *error = "expected an input [N,H,W," + std::to_string(options_.in_channels) + "], got rank " +
              std::to_string(input.dims->size) +
@@ -177,6 +176,12 @@ bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vecto
     *error = "its input or output is too large";
     return false;
   }
+  if (!resize_output(context,
+                     {dims[0], static_cast<int>(last_h), static_cast<int>(last_w),
+                      static_cast<int>(s.out_channels)},
+                     error)) {
+    return false;
+  }
   if (conv_ == nullptr) {
     constants_read_ = false;  // should there not be enough memory
     conv_ = kernel_->conv(s, std::move(codes_));
@@ -184,13 +189,10 @@ bool Op::plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vecto
   }
   conv_->plan(s, thread_count(context));
   take_memory(context, conv_->memory());
-  *out_shape = {dims[0], static_cast<int>(last_h), static_cast<int>(last_w),
-                static_cast<int>(s.out_channels)};
   return true;
 }
 
-bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
-                 std::string* error) {
+bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::string* error) {
   int64_t total = 1;
   for (int i = 0; i < input.dims->size; ++i) {
     if (input.dims->data[i] < 1 || !grow(&total, input.dims->data[i])) {
@@ -216,6 +218,14 @@ bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<
     *error = "its output is too large";
     return false;
   }
+  std::vector<int> shape;
+  if (keep) {
+    shape.assign(input.dims->data, input.dims->data + input.dims->size - 1);
+  } else {
+    shape.push_back(static_cast<int>(s.rows));
+  }
+  shape.push_back(static_cast<int>(s.out_channels));
+  if (!resize_output(context, shape, error)) return false;
   if (fc_ == nullptr) {
     constants_read_ = false;
     fc_ = kernel_->fc(s, std::move(codes_));
@@ -223,13 +233,6 @@ bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<
   }
   fc_->plan(s, thread_count(context));
   take_memory(context, fc_->memory());
-  out_shape->clear();
-  if (keep) {
-    out_shape->assign(input.dims->data, input.dims->data + input.dims->size - 1);
-  } else {
-    out_shape->push_back(static_cast<int>(s.rows));
-  }
-  out_shape->push_back(static_cast<int>(s.out_channels));
   return true;
 }
 

@@ -38,10 +38,9 @@ class Op {
  private:
   bool read_layer(TfLiteContext* context, std::string* error);
   bool plan(TfLiteContext* context, std::string* error);
-  bool plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
-                 std::string* error);
-  bool plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::vector<int>* out_shape,
-               std::string* error);
+  bool plan_conv(TfLiteContext* context, const TfLiteTensor& input, std::string* error);
+  bool plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::string* error);
+  bool resize_output(TfLiteContext* context, const std::vector<int>& shape, std::string* error);
   void take_memory(TfLiteContext* context, Memory memory);
 
   OpKind kind_;
