@@ -107,7 +107,7 @@ struct Outcome {
 
 Outcome run(const Made& made, size_t kernel, int threads) {
   Host host;
-  host.most_bytes = size_t{64} << 20;
+  host.most_bytes = size_t{2} << 20;  // as in layer_fuzz.cc
   host.context()->recommended_num_threads = threads;
   host.set(0, made.shape, made.bytes, made.type, made.allocation);
   host.set(1, {1}, std::vector<uint8_t>(4), kTfLiteFloat32, kTfLiteArenaRw);
