@@ -533,13 +533,17 @@ void LookupConv::set_pixels(const Column& column, const TapGrid& grid, int64_t r
   for (const Strip& strip : column.strips) {
     const int64_t y = (strip.y + row + grid.first_row) * s.stride_h + grid.phase_h - s.pad_top;
     if (y < 0 || y >= s.in_h || row >= strip.rows + grid.row_span()) continue;
-    const int64_t lane = strip.lane;
-    const int64_t count = strip.width + grid.lane_span();
-    int64_t x = (strip.x + grid.first_lane) * s.stride_w + grid.phase_w - s.pad_left;
-    for (int64_t l = 0; l < count; ++l, x += s.stride_w) {
-      if (x < 0 || x >= s.in_w) continue;
-      if (pointwise_ && y * s.in_w + x >= positions_) break;
-      pixels[lane + l] = image + (y * s.in_w + x) * s.in_channels;
+    // Of the lanes, those that are inside the row: without a question for each.
+    const int64_t x = (strip.x + grid.first_lane) * s.stride_w + grid.phase_w - s.pad_left;
+    const int64_t row_end = pointwise_ ? std::min(s.in_w, positions_ - y * s.in_w) : s.in_w;
+    const int64_t first = x < 0 ? (-x + s.stride_w - 1) / s.stride_w : 0;
+    const int64_t last = x < row_end ? std::min(strip.width + grid.lane_span(),
+                                                (row_end - x + s.stride_w - 1) / s.stride_w)
+                                     : 0;
+    if (first >= last) continue;
+    const float* in_row = image + y * s.in_w * s.in_channels;
+    for (int64_t l = first; l < last; ++l) {
+      pixels[strip.lane + l] = in_row + (x + l * s.stride_w) * s.in_channels;
     }
   }
 }
