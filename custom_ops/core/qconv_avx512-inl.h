@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "core/conv_ops.h"
@@ -476,17 +477,20 @@ inline __m512 to_float(const int16_t* tile) {
       _mm512_cvtepi16_epi32(_mm256_load_si256(reinterpret_cast<const __m256i*>(tile))));
 }
 
-inline __m512 activate(__m512 x, Activation activation) {
-  // max(bound, x) gives x when x is NaN.
-  if (activation == Activation::kRelu || activation == Activation::kRelu6) {
-    x = _mm512_max_ps(_mm512_setzero_ps(), x);
+// What an activation clips to: without a question for each register.
+struct Clip {
+  __m512 low, high;
+
+  explicit Clip(Activation activation) {
+    const bool relu = activation == Activation::kRelu || activation == Activation::kRelu6;
+    const bool both = activation == Activation::kReluN1To1;
+    low = _mm512_set1_ps(relu ? 0.0f : both ? -1.0f : -INFINITY);
+    high = _mm512_set1_ps(activation == Activation::kRelu6 ? 6.0f : both ? 1.0f : INFINITY);
   }
-  if (activation == Activation::kRelu6) x = _mm512_min_ps(_mm512_set1_ps(6.0f), x);
-  if (activation == Activation::kReluN1To1) {
-    x = _mm512_min_ps(_mm512_set1_ps(1.0f), _mm512_max_ps(_mm512_set1_ps(-1.0f), x));
-  }
-  return x;
-}
+
+  // Both give x when x is NaN.
+  __m512 operator()(__m512 x) const { return _mm512_min_ps(high, _mm512_max_ps(low, x)); }
+};
 
 // r[i][j] = r[j][i], 16x16 floats.
 inline void transpose(__m512* r) {
@@ -512,15 +516,13 @@ inline void transpose(__m512* r) {
   }
 }
 
-// Output c in the 16 lanes at `at` of tile and sums.
-inline __m512 finished(const ConvFinish& f, int64_t c, int64_t at, __m512 factor, __m512 bias) {
-  __m512 x = _mm512_mul_ps(to_float(f.tile + at), factor);
-  if (f.sums != nullptr) {
-    x = _mm512_fmadd_ps(to_float(f.tile + at), factor, _mm512_load_ps(f.sums + at));
-  }
-  x = f.scale != nullptr ? _mm512_fmadd_ps(x, _mm512_set1_ps(f.scale[c]), bias)
-                         : _mm512_add_ps(x, bias);
-  return activate(x, f.activation);
+// An output in the 16 lanes at `at` of tile and sums.
+template <bool kSums, bool kScale>
+inline __m512 finished(const ConvFinish& f, int64_t at, __m512 factor, __m512 scale, __m512 bias,
+                       const Clip& clip) {
+  __m512 x = to_float(f.tile + at);
+  x = kSums ? _mm512_fmadd_ps(x, factor, _mm512_load_ps(f.sums + at)) : _mm512_mul_ps(x, factor);
+  return clip(kScale ? _mm512_fmadd_ps(x, scale, bias) : _mm512_add_ps(x, bias));
 }
 
 // NaN where either is; the instruction's answer is then its second operand.
@@ -528,40 +530,61 @@ inline __m512 larger(__m512 a, __m512 b) {
   return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
 }
 
-template <bool kPooled>
-void finish_fixed(const ConvFinish& f) {
-  for (int64_t c = 0; c < f.outputs; c += 16) {
-    const int count = f.outputs - c < 16 ? static_cast<int>(f.outputs - c) : 16;
-    const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1u);
-    for (int half = 0; half < 2; ++half) {
-      const __m512 factor = _mm512_load_ps(f.factor + 16 * half);
-      __m512 r[16];
-      for (int i = 0; i < 16; ++i) {
-        if (i >= count) {
-          r[i] = _mm512_setzero_ps();
-          continue;
-        }
-        const int64_t at = (c + i) * f.tile_stride + 16 * half;
-        const __m512 bias = _mm512_set1_ps(f.bias != nullptr ? f.bias[c + i] : 0.0f);
-        r[i] = finished(f, c + i, at, factor, bias);
-        if (kPooled && f.below != 0) {
-          r[i] = larger(r[i], finished(f, c + i, at + f.below, factor, bias));
-        }
+// Outputs c to c + count - 1. count: at most 16; a constant where it is 16, for the sake of the
+// registers.
+template <bool kPooled, bool kSums, bool kScale>
+inline void finish_block(const ConvFinish& f, const Clip& clip, int64_t c, int count) {
+  const __mmask16 mask = static_cast<__mmask16>((1u << count) - 1u);
+  for (int half = 0; half < 2; ++half) {
+    const __m512 factor = _mm512_load_ps(f.factor + 16 * half);
+    __m512 r[16];
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i) {
+      if (i >= count) {
+        r[i] = _mm512_setzero_ps();
+        continue;
       }
-      transpose(r);
-      for (int i = 0; i < 16; i += kPooled ? 2 : 1) {
-        float* pixel = f.pixels[16 * half + i];
-        if (pixel == nullptr) continue;
-        if (kPooled && f.pixels[16 * half + i + 1] != nullptr) r[i] = larger(r[i], r[i + 1]);
-        _mm512_mask_storeu_ps(pixel + c, mask, r[i]);
+      const int64_t at = (c + i) * f.tile_stride + 16 * half;
+      const __m512 scale = kScale ? _mm512_set1_ps(f.scale[c + i]) : factor;
+      const __m512 bias = _mm512_set1_ps(f.bias != nullptr ? f.bias[c + i] : 0.0f);
+      r[i] = finished<kSums, kScale>(f, at, factor, scale, bias, clip);
+      if (kPooled && f.below != 0) {
+        r[i] = larger(r[i], finished<kSums, kScale>(f, at + f.below, factor, scale, bias, clip));
       }
+    }
+    transpose(r);
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; i += kPooled ? 2 : 1) {
+      float* pixel = f.pixels[16 * half + i];
+      if (pixel == nullptr) continue;
+      if (kPooled && f.pixels[16 * half + i + 1] != nullptr) r[i] = larger(r[i], r[i + 1]);
+      _mm512_mask_storeu_ps(pixel + c, mask, r[i]);
     }
   }
 }
 
-void finish(const ConvFinish& f) {
-  return f.pooled ? finish_fixed<true>(f) : finish_fixed<false>(f);
+template <bool kPooled, bool kSums, bool kScale>
+void finish_fixed(const ConvFinish& from) {
+  const ConvFinish f = from;  // a copy that stores cannot change
+  const Clip clip(f.activation);
+  int64_t c = 0;
+  for (; c + 16 <= f.outputs; c += 16) finish_block<kPooled, kSums, kScale>(f, clip, c, 16);
+  if (c < f.outputs) {
+    finish_block<kPooled, kSums, kScale>(f, clip, c, static_cast<int>(f.outputs - c));
+  }
 }
+
+template <bool kPooled>
+void finish_rows(const ConvFinish& f) {
+  if (f.sums == nullptr) {
+    return f.scale == nullptr ? finish_fixed<kPooled, false, false>(f)
+                              : finish_fixed<kPooled, false, true>(f);
+  }
+  return f.scale == nullptr ? finish_fixed<kPooled, true, false>(f)
+                            : finish_fixed<kPooled, true, true>(f);
+}
+
+void finish(const ConvFinish& f) { return f.pooled ? finish_rows<true>(f) : finish_rows<false>(f); }
 
 int window(int nx) { return nx <= 4 ? 4 : 2; }
 
