@@ -78,6 +78,11 @@ static inline int64_t conv_padded_width(const ConvShape& s) {
   return s.pad_left + s.in_w > read ? s.pad_left + s.in_w : read;
 }
 
+// Floats of scratch that ConvOps::patches takes.
+static inline int64_t conv_patches_scratch(const ConvShape& s) {
+  return 3 * conv_padded_width(s) + s.stride_w + 6 * s.out_w;
+}
+
 struct ConvOps {
   // squares[p], sums[p] = sum of squares, sum of input[p * stride] to input[p * stride + width -
   // 1], 0 <= p < pixels.
@@ -85,8 +90,8 @@ struct ConvOps {
                   float* sums);
 
   // Over all outputs, largest[0] = the largest sum of squares, [1] of squares - sum^2 * share, [2]
-  // the largest absolute sum; [3] is 0, or NaN if one of them was no finite number. scratch: [in_w
-  // + 6 * out_w].
+  // the largest absolute sum; [3] is 0, or NaN if one of them was no finite number. scratch:
+  // [conv_patches_scratch()].
   void (*patches)(const ConvPatches& patches, float* scratch, float* largest);
 
   // out[j / 2][lane][j % 2] = round(pixels[lane][first + j] * scale[lane]) for 0 <= j < width, 0

@@ -49,23 +49,51 @@ struct LargestPatches {
   float* __restrict bad;
 };
 
-// kWidth: columns of the kernel, at strides of 1; 0: any.
+// total[x] = what output x meets in all columns of the kernel. row: as sum_rows() leaves it;
+// phases: scratch for its columns by x mod stride_w, so that those of neighbouring outputs are
+// neighbours.
+inline void sum_columns(const ConvPatches& p, const float* __restrict row, float* __restrict phases,
+                        float* __restrict total) {
+  const ConvShape& s = *p.shape;
+  const int64_t padded = conv_padded_width(s);
+  const int64_t phase_width = (padded + s.stride_w - 1) / s.stride_w;
+  // A wide padding with a wide stride would take more than the outputs do.
+  const bool split = s.stride_w > 1 && padded <= s.out_w * s.kernel_w;
+  if (split) {
+    for (int64_t phase = 0; phase < s.stride_w && phase < padded; ++phase) {
+      float* __restrict to = phases + phase * phase_width;
+      for (int64_t x = phase; x < padded; x += s.stride_w) *to++ = row[x];
+    }
+  }
+  for (int64_t x = 0; x < s.out_w; ++x) total[x] = 0;
+  for (int64_t k = 0; k < s.kernel_w; ++k) {
+    const int64_t first = k * s.dilation_w;
+    if (s.stride_w > 1 && !split) {
+      for (int64_t x = 0; x < s.out_w; ++x) total[x] += row[first + x * s.stride_w];
+      continue;
+    }
+    const float* __restrict from =
+        split ? phases + first % s.stride_w * phase_width + first / s.stride_w : row + first;
+    for (int64_t x = 0; x < s.out_w; ++x) total[x] += from[x];
+  }
+}
+
+// kWidth: neighbours that belong to an output's patch, at strides of 1.
 template <int kWidth>
 inline void compare_row(const ConvPatches& p, const float* __restrict squares,
                         const float* __restrict sums, const LargestPatches& most) {
   const ConvShape& s = *p.shape;
   const float share = p.share;
-  const int64_t stride = kWidth > 0 ? 1 : s.stride_w, step = s.dilation_w;
-  const int64_t width = kWidth > 0 ? kWidth : s.kernel_w;
+  const int64_t step = s.dilation_w;
   float* __restrict most_squares = most.squares;
   float* __restrict most_flat = most.flat;
   float* __restrict most_sum = most.sum;
   float* __restrict bad = most.bad;
   for (int64_t x = 0; x < s.out_w; ++x) {
     float square = 0, sum = 0;
-    for (int64_t k = 0; k < width; ++k) {
-      square += squares[x * stride + k * step];
-      sum += sums[x * stride + k * step];
+    for (int64_t k = 0; k < kWidth; ++k) {
+      square += squares[x + k * step];
+      sum += sums[x + k * step];
     }
     const float flat = square - sum * sum * share;
     const float size = sum < 0 ? -sum : sum;
@@ -79,13 +107,15 @@ inline void compare_row(const ConvPatches& p, const float* __restrict squares,
 void patches(const ConvPatches& p, float* scratch, float* largest) {
   const ConvShape& s = *p.shape;
   const int64_t padded = conv_padded_width(s);
-  float *squares = scratch, *sums = squares + padded;
+  float *squares = scratch, *sums = squares + padded, *total_squares = sums + padded,
+        *total_sums = total_squares + s.out_w;
   LargestPatches most;
-  most.squares = sums + padded;
+  most.squares = total_sums + s.out_w;
   most.flat = most.squares + s.out_w;
   most.sum = most.flat + s.out_w;
   most.bad = most.sum + s.out_w;
-  for (int64_t x = 0; x < 2 * padded + 4 * s.out_w; ++x) scratch[x] = 0;
+  float* phases = most.bad + s.out_w;
+  for (int64_t x = 0; x < 2 * padded + 6 * s.out_w; ++x) scratch[x] = 0;
   for (int64_t y = 0; y < s.out_h; ++y) {
     sum_rows(p, p.squares, y, squares);
     sum_rows(p, p.sums, y, sums);
@@ -97,7 +127,9 @@ void patches(const ConvPatches& p, float* scratch, float* largest) {
         compare_row<5>(p, squares, sums, most);
         break;
       default:
-        compare_row<0>(p, squares, sums, most);
+        sum_columns(p, squares, phases, total_squares);
+        sum_columns(p, sums, phases, total_sums);
+        compare_row<1>(p, total_squares, total_sums, most);
     }
   }
   for (int i = 0; i < 4; ++i) largest[i] = 0;

@@ -463,8 +463,7 @@ size_t LookupConv::place(unsigned char* scratch) {
     worker.table = pieces.take<int16_t>(ring_rows_ * most_planes_ * K_ * kLanes);
     worker.x =
         pieces.take<int16_t>(most_x_planes_ * (most_rows_ + row_span_) * pairs_ * 2 * kLanes);
-    worker.patches =
-        pieces.take<float>(pointwise_ ? 0 : 2 * conv_padded_width(shape_) + 4 * shape_.out_w);
+    worker.patches = pieces.take<float>(pointwise_ ? 0 : conv_patches_scratch(shape_));
     worker.scale = pieces.take<float>(most_rows_ * kLanes);
     worker.factor = pieces.take<float>(most_rows_ * kLanes);
   }
