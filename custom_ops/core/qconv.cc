@@ -94,7 +94,8 @@ class LookupConv final : public ConvLayer {
   void measure(const float* image, int64_t y0, int64_t y1);
   void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
-  void set_pooled(const Strip& strip, int64_t row, float* result, float** pixels) const;
+  bool set_outputs(const Column& column, int64_t row, bool whole, float* result,
+                   float** pixels) const;
   void set_scales(const Item& item, size_t i, Worker* worker);
   void fill_tile(const Item& item, size_t i, const float* image, Worker* worker);
   void add_block(const Item& item, const Column& column, const TapGrid& grid, const Block& block,
@@ -700,27 +701,11 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
   const auto tile_row = [&](int64_t row) {
     return (row / window_ * window_ * finish.outputs + row % window_) * kLanes;
   };
+  const int64_t width = finish.pooled ? shape_.pooled_w : shape_.out_w;
   for (int64_t row = 0; row < column.rows; row += finish.pooled ? 2 : 1) {
     // An odd number of rows ends with half a window of the pooling, in some strips of the column.
     for (const bool whole : {true, false}) {
-      if (!whole && !finish.pooled) break;
-      std::fill_n(pixels, kLanes, nullptr);
-      bool any = false;
-      for (const Strip& strip : column.strips) {
-        if (row >= strip.rows || (finish.pooled && (row + 1 < strip.rows) != whole)) continue;
-        any = true;
-        if (finish.pooled) {
-          set_pooled(strip, row, result + c, pixels);
-          continue;
-        }
-        const int64_t first = (strip.y + row) * shape_.out_w + strip.x;
-        const int64_t count = pointwise_ ? std::min(strip.width, positions_ - first) : strip.width;
-        for (int64_t l = 0; l < count; ++l) {
-          pixels[strip.lane + l] = result + (first + l) * shape_.out_channels + c;
-        }
-      }
-      if (!any) continue;
-      const int64_t width = finish.pooled ? shape_.pooled_w : shape_.out_w;
+      if (!set_outputs(column, row, whole, result + c, pixels)) continue;
       for (float* pixel : pixels) {
         // The row below: images of more than one column are of this width.
         if (pixel != nullptr && row + 1 < column.rows) {
@@ -736,17 +721,32 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
   }
 }
 
-// Where the maxima of a strip's rows `row` and row + 1 go, by lane. result: the image's, from the
-// item's first output on.
-void LookupConv::set_pooled(const Strip& strip, int64_t row, float* result, float** pixels) const {
-  const int64_t y = (strip.y + row) / 2;
-  if (y >= shape_.pooled_h) return;
-  for (int64_t l = 0; l < strip.width; ++l) {
-    const int64_t x = (strip.x + l) / 2;
-    if (x < shape_.pooled_w) {
-      pixels[strip.lane + l] = result + (y * shape_.pooled_w + x) * shape_.out_channels;
+// Where a row's outputs go, by lane, or with pooling the maxima of `row` and row + 1, in the strips
+// that have both (whole) or only the first of them. False where there is no such strip. result: the
+// image's, from the item's first output on.
+bool LookupConv::set_outputs(const Column& column, int64_t row, bool whole, float* result,
+                             float** pixels) const {
+  const ConvShape& s = shape_;
+  bool any = false;
+  std::fill_n(pixels, kLanes, nullptr);
+  for (const Strip& strip : column.strips) {
+    if (row >= strip.rows || whole != (!s.pooled() || row + 1 < strip.rows)) continue;
+    any = true;
+    if (!s.pooled()) {
+      const int64_t first = (strip.y + row) * s.out_w + strip.x;
+      const int64_t count = pointwise_ ? std::min(strip.width, positions_ - first) : strip.width;
+      for (int64_t l = 0; l < count; ++l) {
+        pixels[strip.lane + l] = result + (first + l) * s.out_channels;
+      }
+      continue;
+    }
+    const int64_t y = (strip.y + row) / 2;
+    for (int64_t l = 0; l < strip.width && y < s.pooled_h; ++l) {
+      const int64_t x = (strip.x + l) / 2;
+      if (x < s.pooled_w) pixels[strip.lane + l] = result + (y * s.pooled_w + x) * s.out_channels;
     }
   }
+  return any;
 }
 
 void LookupConv::run(const float* input, float* output, unsigned char* scratch) {

@@ -223,13 +223,10 @@ TfLiteStatus claim_nodes(TfLiteContext* context, TfLiteDelegate* delegate) {
   }
   // One layer a call: adjacent layers would arrive as one partition whose inner tensor is never
   // allocated, and a profiler would show them as one row.
-  alignas(TfLiteIntArray) char storage[sizeof(TfLiteIntArray) + kMostNodes * sizeof(int)];
-  auto* nodes = reinterpret_cast<TfLiteIntArray*>(storage);
   for (const Found& item : layers) {
-    nodes->size = static_cast<int>(item.nodes.size());
-    std::copy(item.nodes.begin(), item.nodes.end(), nodes->data);
-    if (context->ReplaceNodeSubsetsWithDelegateKernels(context, item.kernel, nodes, delegate) !=
-        kTfLiteOk) {
+    NodeArray nodes(item.nodes);
+    if (context->ReplaceNodeSubsetsWithDelegateKernels(context, item.kernel, nodes.get(),
+                                                       delegate) != kTfLiteOk) {
       return kTfLiteError;
     }
   }

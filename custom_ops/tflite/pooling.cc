@@ -1,6 +1,8 @@
 #include "tflite/pooling.h"
 
+#include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 
 #include "tflite/shapes.h"
@@ -72,14 +74,12 @@ int only_output(TfLiteContext* context, int index) {
 // Whether the host would make one node of them, of which nothing is seen but the last one's output:
 // other readers, and outputs of the graph, are outputs of the partition.
 bool is_one_partition(TfLiteContext* context, const std::vector<int>& nodes) {
-  alignas(TfLiteIntArray) char storage[sizeof(TfLiteIntArray) + kMostNodes * sizeof(int)];
-  auto* array = reinterpret_cast<TfLiteIntArray*>(storage);
-  array->size = static_cast<int>(nodes.size());
-  for (size_t i = 0; i < nodes.size(); ++i) array->data[i] = nodes[i];
+  NodeArray array(nodes);
   TfLiteDelegateParams* partitions = nullptr;
   int count = 0;
   if (context->PreviewDelegatePartitioning == nullptr ||
-      context->PreviewDelegatePartitioning(context, array, &partitions, &count) != kTfLiteOk ||
+      context->PreviewDelegatePartitioning(context, array.get(), &partitions, &count) !=
+          kTfLiteOk ||
       count != 1 || partitions == nullptr) {
     return false;
   }
@@ -89,6 +89,12 @@ bool is_one_partition(TfLiteContext* context, const std::vector<int>& nodes) {
 }
 
 }  // namespace
+
+NodeArray::NodeArray(const std::vector<int>& nodes) {
+  assert(nodes.size() <= kMostNodes);
+  get()->size = static_cast<int>(nodes.size());
+  std::copy(nodes.begin(), nodes.end(), get()->data);
+}
 
 bool read_pooling(TfLiteContext* context, const std::vector<int>& nodes, Pooling* pooling) {
   *pooling = Pooling();

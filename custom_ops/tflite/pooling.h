@@ -15,6 +15,16 @@ namespace qcnn {
 // Of which a layer and its pooling consist at most.
 inline constexpr size_t kMostNodes = 3;
 
+// Indices of so many nodes at most, as hosts take them.
+class NodeArray {
+ public:
+  explicit NodeArray(const std::vector<int>& nodes);
+  TfLiteIntArray* get() { return reinterpret_cast<TfLiteIntArray*>(storage_); }
+
+ private:
+  alignas(TfLiteIntArray) char storage_[sizeof(TfLiteIntArray) + kMostNodes * sizeof(int)];
+};
+
 struct Pooling {
   int64_t size_h = 1, size_w = 1, stride_h = 1, stride_w = 1;
   // kExplicit: a PAD puts zeros around the input.
