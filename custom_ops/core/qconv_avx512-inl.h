@@ -575,7 +575,7 @@ void finish_fixed(const ConvFinish& from) {
 }
 
 template <bool kPooled>
-void finish_rows(const ConvFinish& f) {
+void finish_any(const ConvFinish& f) {
   if (f.sums == nullptr) {
     return f.scale == nullptr ? finish_fixed<kPooled, false, false>(f)
                               : finish_fixed<kPooled, false, true>(f);
@@ -584,7 +584,7 @@ void finish_rows(const ConvFinish& f) {
                             : finish_fixed<kPooled, true, true>(f);
 }
 
-void finish(const ConvFinish& f) { return f.pooled ? finish_rows<true>(f) : finish_rows<false>(f); }
+void finish(const ConvFinish& f) { return f.pooled ? finish_any<true>(f) : finish_any<false>(f); }
 
 int window(int nx) { return nx <= 4 ? 4 : 2; }
 

@@ -538,7 +538,8 @@ inline void finish_block(const ConvFinish& f, int64_t c, int count, int lane, fl
 }
 
 template <bool kPooled>
-void finish_fixed(const ConvFinish& f) {
+void finish_fixed(const ConvFinish& from) {
+  const ConvFinish f = from;  // a copy that stores to pixels cannot change
   const float kInfinity = __builtin_huge_valf();
   float low = -kInfinity, high = kInfinity;
   if (f.activation == Activation::kRelu || f.activation == Activation::kRelu6) low = 0.0f;
