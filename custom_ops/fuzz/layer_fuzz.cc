@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "core/kernels.h"
+#include "core/thread_pool.h"
 #include "fuzz/layer_maker.h"
 #include "random_layer.h"
 #include "tflite/ops.h"
@@ -172,6 +173,8 @@ void compare(const MadeLayer& layer, const Expected& expected, const Kernel& ker
 }
 
 void fuzz(const uint8_t* data, size_t size) {
+  // Threads live on: to make and join them takes longer than a layer.
+  static const auto pool = ThreadPool::get(3);
   FuzzedDataProvider from(data, size);
   const MadeLayer layer = make_layer(&from, QCNN_FUZZ_KIND);
   const bool sound = !layer.changed && fits(layer);
