@@ -12,6 +12,9 @@ namespace qcnn {
 
 inline constexpr size_t kCacheLine = 64;
 
+// No array is larger: a size rounded up to cache lines, with one more, is still a size.
+inline constexpr size_t kMostBytes = SIZE_MAX / kCacheLine * kCacheLine - kCacheLine;
+
 // An array of plain values that begins on a cache line. Not initialised. Throws std::bad_alloc.
 template <typename T>
 class AlignedArray {
@@ -27,7 +30,7 @@ class AlignedArray {
     data_ = nullptr;
     size_ = 0;
     if (size <= 0) return;
-    if (static_cast<uint64_t>(size) > (SIZE_MAX - kCacheLine) / sizeof(T)) throw std::bad_alloc();
+    if (static_cast<uint64_t>(size) > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const size_t bytes = static_cast<size_t>(size) * sizeof(T);
     memory_.reset(new unsigned char[bytes + kCacheLine]);
     const uintptr_t start = reinterpret_cast<uintptr_t>(memory_.get());
@@ -59,9 +62,7 @@ class AlignedPieces {
   template <typename T>
   T* take(int64_t size) {
     static_assert(std::is_trivial<T>::value, "holds plain values");
-    if (static_cast<uint64_t>(size) > (SIZE_MAX - kCacheLine - bytes_) / sizeof(T)) {
-      throw std::bad_alloc();
-    }
+    if (static_cast<uint64_t>(size) > (kMostBytes - bytes_) / sizeof(T)) throw std::bad_alloc();
     T* piece = memory_ == nullptr ? nullptr : reinterpret_cast<T*>(memory_ + bytes_);
     bytes_ += (static_cast<size_t>(size) * sizeof(T) + kCacheLine - 1) / kCacheLine * kCacheLine;
     return piece;

@@ -78,9 +78,17 @@ static inline int64_t conv_padded_width(const ConvShape& s) {
   return s.pad_left + s.in_w > read ? s.pad_left + s.in_w : read;
 }
 
+// Whether ConvOps::patches sorts a row's columns by x mod stride_w; a wide padding with a wide
+// stride would take more than the outputs do.
+static inline bool conv_patches_split(const ConvShape& s) {
+  return s.stride_w > 1 && conv_padded_width(s) <= s.out_w * s.kernel_w;
+}
+
 // Floats of scratch that ConvOps::patches takes.
 static inline int64_t conv_patches_scratch(const ConvShape& s) {
-  return 3 * conv_padded_width(s) + s.stride_w + 6 * s.out_w;
+  const int64_t padded = conv_padded_width(s);
+  const int64_t phases = conv_patches_split(s) ? padded + s.stride_w : 0;
+  return 2 * padded + phases + 6 * s.out_w;
 }
 
 struct ConvOps {

@@ -57,8 +57,7 @@ inline void sum_columns(const ConvPatches& p, const float* __restrict row, float
   const ConvShape& s = *p.shape;
   const int64_t padded = conv_padded_width(s);
   const int64_t phase_width = (padded + s.stride_w - 1) / s.stride_w;
-  // A wide padding with a wide stride would take more than the outputs do.
-  const bool split = s.stride_w > 1 && padded <= s.out_w * s.kernel_w;
+  const bool split = conv_patches_split(s);
   if (split) {
     for (int64_t phase = 0; phase < s.stride_w && phase < padded; ++phase) {
       float* __restrict to = phases + phase * phase_width;

@@ -30,8 +30,7 @@ class LrnPool {
   // the result does not depend on the threads.
   void run(ThreadPool* threads, const float* input, float* output, unsigned char* scratch);
 
-  // Bytes of it.
-  size_t scratch() const { return scratch_; }
+  Memory memory() const { return {0, scratch_}; }
 
  private:
   size_t place(unsigned char* scratch);

@@ -705,6 +705,7 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
   for (int64_t row = 0; row < column.rows; row += finish.pooled ? 2 : 1) {
     // An odd number of rows ends with half a window of the pooling, in some strips of the column.
     for (const bool whole : {true, false}) {
+      if (!whole && !finish.pooled) break;
       if (!set_outputs(column, row, whole, result + c, pixels)) continue;
       for (float* pixel : pixels) {
         // The row below: images of more than one column are of this width.

@@ -374,8 +374,8 @@ void LookupFc::run(const float* input, float* output, unsigned char* scratch) {
     return;
   }
   place(scratch);
-  // What is written below leaves out the values that pad the last subspace and the subspaces that
-  // pad the last unit.
+  // What is written below leaves out the values that pad a subspace and the subspaces that pad the
+  // last unit.
   std::memset(x_, 0, static_cast<size_t>(units_ * unit_ * pairs_ * 2) * sizeof(int16_t));
   if (!multiplies_) {
     std::memset(tables_ + constants_.M * entries_ * 2, 0,

@@ -11,7 +11,7 @@ namespace qcnn {
 class ThreadPool {
  public:
   // The process's pool, grown to at least `threads` (the caller counts as one). Null for one
-  // thread. Throws std::bad_alloc or std::system_error.
+  // thread. Throws std::bad_alloc.
   static std::shared_ptr<ThreadPool> get(int threads);
 
   virtual ~ThreadPool() = default;

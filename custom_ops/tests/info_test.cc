@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "core/aligned.h"
 #include "qcnn/qcnn_ops.h"
 #include "tflite/memory.h"
 
@@ -63,24 +64,45 @@ TEST(Info, MemoryIsThatOfTheLayersAlive) {
 TEST(Info, LayersOfAnInterpreterShareScratch) {
   const size_t before = total_memory().scratch;
   TfLiteContext context = {}, other = {};
-  auto first = Scratch::of(&context), second = Scratch::of(&context);
+  auto first = Scratch::of(&context, 100), second = Scratch::of(&context, 40);
   EXPECT_EQ(first, second);
-  EXPECT_EQ(first->data(), nullptr);
-  first->reserve(100);
-  second->reserve(40);
   EXPECT_EQ(total_memory().scratch, before + 100);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(second->data()) % kCacheLine, 0u);
-  second->reserve(200);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(second->lend(40)) % kCacheLine, 0u);
+  second = Scratch::of(&context, 200);
   EXPECT_EQ(total_memory().scratch, before + 200);
-  EXPECT_THROW(second->reserve(SIZE_MAX), std::bad_alloc);
-  const auto apart = Scratch::of(&other);
+  // A layer that gets no memory takes none from the others.
+  const unsigned char* memory = first->lend(200);
+  EXPECT_THROW(Scratch::of(&context, SIZE_MAX), std::bad_alloc);
+  EXPECT_THROW(Scratch::of(&context, kMostBytes), std::bad_alloc);
+  EXPECT_EQ(first->lend(200), memory);
+  const auto apart = Scratch::of(&other, 10);
   EXPECT_NE(apart, first);
-  apart->reserve(10);
   first.reset();
   EXPECT_EQ(total_memory().scratch, before + 210);
   second.reset();
   EXPECT_EQ(total_memory().scratch, before + 10);
-  EXPECT_EQ(Scratch::of(&context)->data(), nullptr);  // a new one
+  Scratch::of(&context, 20);  // a new one
+  EXPECT_EQ(total_memory().scratch, before + 10);
+}
+
+TEST(Info, PiecesBeginOnCacheLinesAndAreNeverTooLarge) {
+  alignas(kCacheLine) unsigned char memory[256];
+  AlignedPieces counted(nullptr), pieces(memory);
+  for (AlignedPieces* of : {&counted, &pieces}) {
+    unsigned char* first = of->take<unsigned char>(5);
+    float* second = of->take<float>(17);
+    EXPECT_EQ(first, of == &pieces ? memory : nullptr);
+    EXPECT_EQ(second, of == &pieces ? reinterpret_cast<float*>(memory + 64) : nullptr);
+    EXPECT_EQ(of->bytes(), 192u);
+  }
+  EXPECT_THROW(counted.take<float>(int64_t{1} << 62), std::bad_alloc);
+  EXPECT_EQ(counted.bytes(), 192u);
+  // Where addresses have 32 bits, a second piece must not begin again at 0.
+  AlignedPieces large(nullptr);
+  large.take<unsigned char>(static_cast<int64_t>(kMostBytes / 2));
+  large.take<unsigned char>(static_cast<int64_t>(kMostBytes / 2) - 256);
+  EXPECT_THROW(large.take<unsigned char>(static_cast<int64_t>(kMostBytes / 4)), std::bad_alloc);
+  EXPECT_GE(large.bytes(), kMostBytes - 512);
 }
 
 }  // namespace

@@ -236,7 +236,7 @@ TEST_P(Lrn, WithPooling) {
       LrnPool both;
       both.plan(GetParam(), lrn, p, threads);
       std::vector<float> output(wanted.size(), kNan);
-      AlignedArray<unsigned char> scratch(static_cast<int64_t>(both.scratch()));
+      AlignedArray<unsigned char> scratch(static_cast<int64_t>(both.memory().scratch));
       std::fill_n(scratch.data(), scratch.size(), static_cast<unsigned char>(0xff));
       both.run(ThreadPool::get(threads).get(), x.data(), output.data(), scratch.data());
       ASSERT_EQ(output, wanted) << "round " << round << ", " << threads << " threads";

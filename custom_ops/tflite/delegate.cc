@@ -2,6 +2,7 @@
 // pooling behind them where a kernel does both, and its external-delegate entry points.
 #include <algorithm>
 #include <cstring>
+#include <exception>
 #include <new>
 #include <optional>
 #include <string>
@@ -112,7 +113,7 @@ void* init(TfLiteContext* context, const char* buffer, size_t) {
     return new Claimed<Op>{
         Op(kind, delegate->kernel, options_of(*node), options_size(*node), pooling),
         to_vector(node->inputs), to_vector(pooling ? params->output_tensors : node->outputs)};
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return nullptr;
   }
 }
@@ -130,7 +131,7 @@ void* init_lrn(TfLiteContext* context, const char* buffer, size_t) {
         LrnOp(delegate->kernel,
               *static_cast<const TfLiteLocalResponseNormParams*>(node->builtin_data), pooling),
         to_vector(node->inputs), to_vector(pooling ? params->output_tensors : node->outputs)};
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return nullptr;
   }
 }
@@ -218,7 +219,7 @@ TfLiteStatus claim_nodes(TfLiteContext* context, TfLiteDelegate* delegate) {
       }
       if (!found.nodes.empty()) layers.push_back(std::move(found));
     }
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return kTfLiteError;
   }
   // One layer a call: adjacent layers would arrive as one partition whose inner tensor is never
@@ -301,7 +302,7 @@ QCNN_EXPORT TfLiteDelegate* tflite_plugin_create_delegate(const char* const* key
     }
     TfLiteDelegate* delegate = qcnn_delegate_create(kernel, flags);
     return delegate != nullptr ? delegate : refuse("qcnn_ops: there is not enough memory");
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return nullptr;
   }
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -53,7 +54,7 @@ TfLiteStatus LrnOp::prepare(TfLiteContext* context, const std::vector<int>& inpu
         return kTfLiteOk;
       }
     }
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     // Not through `error`: there may be no memory for a sentence either.
     context->ReportError(context, "%s: there is not enough memory.", kLrnName);
     return kTfLiteError;
@@ -79,7 +80,8 @@ bool LrnOp::plan(TfLiteContext* context, std::string* error) {
   shape_.alpha = params_.alpha;
   shape_.beta = params_.beta;
   std::vector<int> out_shape(dims.data, dims.data + dims.size);
-  if (pooling_ && !plan_pooling(context, dims, &out_shape, error)) return false;
+  PoolShape pool;
+  if (pooling_ && !plan_pooling(dims, &pool, &out_shape, error)) return false;
   TfLiteIntArray* out_dims = make_dims(context, out_shape);
   // The host refuses what does not fit into memory; the tensor's bytes then say how much there is.
   if (out_dims == nullptr ||
@@ -91,12 +93,17 @@ bool LrnOp::plan(TfLiteContext* context, std::string* error) {
       std::min(tensor_at(context, input_)->bytes, tensor_at(context, output_)->bytes);
   pixels_ =
       shape_.channels == 0 ? 0 : static_cast<int64_t>(bytes / sizeof(float)) / shape_.channels;
+  // Scratch grows with the window, so it is not had for a tensor without values.
+  if (pooling_ && input_bytes_ > 0) {
+    lrn_pool_.plan(kernel_, shape_, pool, threads_);
+    scratch_ = Scratch::of(context, lrn_pool_.memory().scratch);
+  }
   return true;
 }
 
-bool LrnOp::plan_pooling(TfLiteContext* context, const TfLiteIntArray& input,
-                         std::vector<int>* out_shape, std::string* error) {
-  PoolShape p;
+bool LrnOp::plan_pooling(const TfLiteIntArray& input, PoolShape* pool, std::vector<int>* out_shape,
+                         std::string* error) {
+  PoolShape& p = *pool;
   p.batch = input.data[0];
   p.in_h = input.data[1];
   p.in_w = input.data[2];
@@ -121,12 +128,6 @@ bool LrnOp::plan_pooling(TfLiteContext* context, const TfLiteIntArray& input,
     *error = "its input, or the output of the max pooling behind it, is too large";
     return false;
   }
-  // Scratch grows with the window, so it is not had for a tensor without values.
-  if (in_size > 0) {
-    lrn_pool_.plan(kernel_, shape_, p, threads_);
-    scratch_ = Scratch::of(context);
-    scratch_->reserve(lrn_pool_.scratch());
-  }
   *out_shape = {input.data[0], static_cast<int>(p.out_h), static_cast<int>(p.out_w), input.data[3]};
   input_bytes_ = static_cast<size_t>(in_size) * sizeof(float);
   output_bytes_ = static_cast<size_t>(out_size) * sizeof(float);
@@ -139,7 +140,7 @@ TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
     bool planned = false;
     try {
       planned = plan(context, &error);
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
       context->ReportError(context, "%s: there is not enough memory.", kLrnName);
       return kTfLiteError;
     }
@@ -162,7 +163,7 @@ TfLiteStatus LrnOp::invoke(TfLiteContext* context) {
                            kLrnName);
       return kTfLiteError;
     }
-    lrn_pool_.run(pool_.get(), input, output, scratch_->data());
+    lrn_pool_.run(pool_.get(), input, output, scratch_->lend(lrn_pool_.memory().scratch));
     return kTfLiteOk;
   }
   const int64_t block = std::max<int64_t>(kBlock / shape_.channels, 1);
@@ -194,7 +195,7 @@ TfLiteStatus prepare_op(TfLiteContext* context, TfLiteNode* node) {
   }
   try {
     return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     context->ReportError(context, "%s: there is not enough memory.", kLrnName);
     return kTfLiteError;
   }

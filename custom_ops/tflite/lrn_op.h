@@ -40,8 +40,8 @@ class LrnOp {
 
  private:
   bool plan(TfLiteContext* context, std::string* error);
-  bool plan_pooling(TfLiteContext* context, const TfLiteIntArray& input,
-                    std::vector<int>* out_shape, std::string* error);
+  bool plan_pooling(const TfLiteIntArray& input, PoolShape* pool, std::vector<int>* out_shape,
+                    std::string* error);
 
   const Kernel* kernel_;
   TfLiteLocalResponseNormParams params_;

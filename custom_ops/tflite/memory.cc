@@ -1,9 +1,21 @@
 #include "tflite/memory.h"
 
 #include <atomic>
+#include <cassert>
 #include <map>
 #include <mutex>
 #include <new>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define QCNN_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#define QCNN_ADDRESS_SANITIZER __has_feature(address_sanitizer)
+#else
+#define QCNN_ADDRESS_SANITIZER 0
+#endif
+#if QCNN_ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace qcnn {
 namespace {
@@ -31,7 +43,13 @@ void MemoryShare::set(Memory memory) {
   share_ = memory;
 }
 
-std::shared_ptr<Scratch> Scratch::of(const TfLiteContext* context) {
+std::shared_ptr<Scratch> Scratch::of(const TfLiteContext* context, size_t bytes) {
+  std::shared_ptr<Scratch> found = find(context);
+  found->reserve(bytes);
+  return found;
+}
+
+std::shared_ptr<Scratch> Scratch::find(const TfLiteContext* context) {
   Registry& all = registry();
   const std::lock_guard<std::mutex> lock(all.mutex);
   std::weak_ptr<Scratch>& known = all.scratch[context];
@@ -53,10 +71,21 @@ Scratch::~Scratch() {
 
 void Scratch::reserve(size_t bytes) {
   if (bytes <= memory_.bytes()) return;
-  if (bytes > static_cast<size_t>(INT64_MAX)) throw std::bad_alloc();
-  share_.set(Memory());
-  memory_.resize(static_cast<int64_t>(bytes));
+  if (bytes > kMostBytes) throw std::bad_alloc();
+  // Other layers count on what there is, should there not be enough memory for more.
+  memory_ = AlignedArray<unsigned char>(static_cast<int64_t>(bytes));
   share_.set({0, memory_.bytes()});
+}
+
+unsigned char* Scratch::lend(size_t bytes) {
+  assert(bytes > 0 && bytes <= memory_.bytes());
+#if QCNN_ADDRESS_SANITIZER
+  ASAN_UNPOISON_MEMORY_REGION(memory_.data(), memory_.bytes());
+  ASAN_POISON_MEMORY_REGION(memory_.data() + bytes, memory_.bytes() - bytes);
+#else
+  (void)bytes;
+#endif
+  return memory_.data();
 }
 
 }  // namespace qcnn

@@ -32,21 +32,23 @@ class MemoryShare {
 class Scratch {
  public:
   // The one of an interpreter's context (of each of its subgraphs), for as long as a layer holds
-  // it. Throws std::bad_alloc.
-  static std::shared_ptr<Scratch> of(const TfLiteContext* context);
+  // it, of at least so many bytes: it never shrinks. Contents are lost. Throws std::bad_alloc and
+  // then leaves it as it was.
+  static std::shared_ptr<Scratch> of(const TfLiteContext* context, size_t bytes);
 
   explicit Scratch(const TfLiteContext* context) : context_(context) {}
   ~Scratch();
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
 
-  // Makes it at least so large: it never shrinks. Contents are lost. Throws std::bad_alloc.
-  void reserve(size_t bytes);
-
-  // Begins on a cache line; null where nothing was reserved.
-  unsigned char* data() { return memory_.data(); }
+  // Memory for a layer that has asked for so many bytes, from a cache line on. An address sanitizer
+  // sees what is written behind them.
+  unsigned char* lend(size_t bytes);
 
  private:
+  static std::shared_ptr<Scratch> find(const TfLiteContext* context);
+  void reserve(size_t bytes);
+
   const TfLiteContext* context_;
   AlignedArray<unsigned char> memory_;
   MemoryShare share_;

@@ -1,8 +1,8 @@
 #include "tflite/ops.h"
 
 #include <algorithm>
+#include <exception>
 #include <limits>
-#include <new>
 #include <utility>
 
 #include "tflite/constants.h"
@@ -60,7 +60,7 @@ TfLiteStatus Op::prepare(TfLiteContext* context, const std::vector<int>& inputs,
         return kTfLiteOk;
       }
     }
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     memory = false;
   }
   const TfLiteTensor* codes = tensor_at(context, inputs_, 2);
@@ -110,7 +110,8 @@ bool Op::plan(TfLiteContext* context, std::string* error) {
   return kind_ == OpKind::kConv ? plan_conv(context, input, error) : plan_fc(context, input, error);
 }
 
-// Before the layer is planned, which takes its time for a shape that a host will refuse.
+// Before the layer is planned, which takes its time for a shape for which a host may have no
+// memory.
 bool Op::resize_output(TfLiteContext* context, const std::vector<int>& shape, std::string* error) {
   TfLiteIntArray* dims = make_dims(context, shape);
   TfLiteTensor* output = tensor_at(context, outputs_, 0);
@@ -239,8 +240,8 @@ bool Op::plan_fc(TfLiteContext* context, const TfLiteTensor& input, std::string*
 // What a layer needs as planned.
 void Op::take_memory(TfLiteContext* context, Memory memory) {
   packed_.set({memory.packed, 0});
-  scratch_ = Scratch::of(context);
-  scratch_->reserve(memory.scratch);
+  scratch_ = Scratch::of(context, memory.scratch);
+  scratch_bytes_ = memory.scratch;
 }
 
 TfLiteStatus Op::invoke(TfLiteContext* context) {
@@ -249,7 +250,7 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
     bool planned = false;
     try {
       planned = plan(context, &error);
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
       context->ReportError(context, "%s: %s.", op_name(kind_), kNoMemory);
       return kTfLiteError;
     }
@@ -272,10 +273,11 @@ TfLiteStatus Op::invoke(TfLiteContext* context) {
                          op_name(kind_));
     return kTfLiteError;
   }
+  unsigned char* scratch = scratch_->lend(scratch_bytes_);
   if (kind_ == OpKind::kConv) {
-    conv_->run(input, output, scratch_->data());
+    conv_->run(input, output, scratch);
   } else {
-    fc_->run(input, output, scratch_->data());
+    fc_->run(input, output, scratch);
   }
   return kTfLiteOk;
 }
@@ -287,7 +289,7 @@ template <OpKind kind, size_t kernel>
 void* init(TfLiteContext*, const char* buffer, size_t length) {
   try {
     return new Op(kind, kernels()[kernel], reinterpret_cast<const uint8_t*>(buffer), length);
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return nullptr;
   }
 }
@@ -302,7 +304,7 @@ TfLiteStatus prepare_op(TfLiteContext* context, TfLiteNode* node) {
   }
   try {
     return op->prepare(context, to_vector(node->inputs), to_vector(node->outputs));
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     context->ReportError(context, "QConv, QFC: %s.", kNoMemory);
     return kTfLiteError;
   }

@@ -56,6 +56,7 @@ class Op {
   std::unique_ptr<FcLayer> fc_;
   MemoryShare packed_;
   std::shared_ptr<Scratch> scratch_;
+  size_t scratch_bytes_ = 0;                   // of it, what the layer needs
   size_t input_bytes_ = 0, output_bytes_ = 0;  // as planned
 };
 
