@@ -12,8 +12,9 @@ namespace qcnn {
 
 inline constexpr size_t kCacheLine = 64;
 
-// No array is larger: a size rounded up to cache lines, with one more, is still a size.
-inline constexpr size_t kMostBytes = SIZE_MAX / kCacheLine * kCacheLine - kCacheLine;
+// No array is larger: rounded up to cache lines and with one more it is still a size.
+inline constexpr size_t kMostBytes =
+    static_cast<size_t>(PTRDIFF_MAX) / kCacheLine * kCacheLine - kCacheLine;
 
 // An array of plain values that begins on a cache line. Not initialised. Throws std::bad_alloc.
 template <typename T>

@@ -73,7 +73,7 @@ TEST(Info, LayersOfAnInterpreterShareScratch) {
   // A layer that gets no memory takes none from the others.
   const unsigned char* memory = first->lend(200);
   EXPECT_THROW(Scratch::of(&context, SIZE_MAX), std::bad_alloc);
-  EXPECT_THROW(Scratch::of(&context, kMostBytes), std::bad_alloc);
+  EXPECT_THROW(Scratch::of(&context, kMostBytes + 1), std::bad_alloc);
   EXPECT_EQ(first->lend(200), memory);
   const auto apart = Scratch::of(&other, 10);
   EXPECT_NE(apart, first);
