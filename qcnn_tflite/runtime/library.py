@@ -52,14 +52,15 @@ KERNELS = ("avx512_vnni", "avx512", "avx2", "neon_dotprod", "neon", "reference")
 
 
 class MemoryUsage(NamedTuple):
-    """Bytes that QConv and QFC hold besides the model file.
+    """Bytes that our layers hold besides the model file.
 
     Attributes
     ----------
     packed : int
         Constants as the kernels keep them.
     scratch : int
-        What they work in: tables, tiles, quantized inputs.
+        What they work in: tables, tiles, quantized inputs. One piece for an interpreter, as large
+        as the layer that needs most.
     """
 
     packed: int
@@ -142,7 +143,7 @@ def kernels() -> list[KernelInfo]:
 
 
 def memory_usage() -> MemoryUsage:
-    """Memory of all QConv and QFC that are alive in this process.
+    """Memory of all layers of ours that are alive in this process.
 
     Raises
     ------

@@ -50,8 +50,9 @@ QCNN_EXPORT const char* qcnn_selected_kernel(void);
 QCNN_EXPORT QcnnStatus qcnn_kernels(size_t index, const char** name, const char** features,
                                     int* available);
 
-/* Bytes that all QConv and QFC of the process hold now besides their model files: constants as the
- * kernels keep them, and what they work in. Either may be null. */
+/* Bytes that all layers of ours in the process hold now besides their model files: constants as the
+ * kernels keep them, and scratch that they work in, one piece for an interpreter, as large as the
+ * layer that needs most. Either may be null. */
 QCNN_EXPORT void qcnn_memory(size_t* packed, size_t* scratch);
 
 /* Flags. */
