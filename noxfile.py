@@ -224,10 +224,10 @@ def run_on_arm(session: nox.Session, arch: str, name: str, cpus: dict[str, str])
         shutil.rmtree(packages, ignore_errors=True)
 
 
-# ai-edge-litert 1.0 has no wheel for it, and 2.3 crashes under qemu 7.2 without us; TensorFlow takes too
+# ai-edge-litert 1.0 has no wheel for it, 2.2 and 2.3 crash under qemu 7.2 without us; TensorFlow takes too
 # long to import there.
 ON_AARCH64 = [
-    *(f"ai-edge-litert-{v}" for v in LITERT[1:-1]),
+    *(f"ai-edge-litert-{v}" for v in LITERT[1:-2]),
     "tflite-runtime-2.14", "libtensorflowlite_c-2.9",
 ]  # fmt: skip
 
