@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -365,9 +366,16 @@ def layer_weights(model: Model, layer: Layer) -> FloatArray:
     Raises
     ------
     ModelError
-        If a weight is NaN or infinite, or the layer has no constant weights.
+        If a weight is NaN or infinite, or the layer has no constant weights or none of this shape,
+        as a kind of layer that always stays float.
     """
-    weights = _constant(model, layer.weights).reshape(layer.weight_shape)
+    weights = _constant(model, layer.weights)
+    if weights.size != math.prod(layer.weight_shape):
+        raise ModelError(
+            f"layer {layer.name!r} has {weights.size:,} weights, expected the shape "
+            f"{list(layer.weight_shape)}"
+        )
+    weights = weights.reshape(layer.weight_shape)
     if not np.isfinite(weights).all():
         raise ModelError(
             f"layer {layer.name!r} has weights that are NaN or infinite; train it anew"

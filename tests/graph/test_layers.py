@@ -255,6 +255,13 @@ def _int8_depthwise(g: Graph, x: int) -> int:
     return y
 
 
+# Found by the fuzz target graph.
+def test_weights_of_a_layer_that_always_stays_float() -> None:
+    model, layer = only(_transposed)
+    with pytest.raises(ModelError, match="weights, expected the shape"):
+        layer_weights(model, layer)
+
+
 # Flatbuffers leave an empty vector away (fuzz target graph).
 @pytest.mark.parametrize("kind", ["input", "output"])
 def test_models_without_input_or_output(kind: str, tmp_path: Path) -> None:
