@@ -50,8 +50,8 @@ struct LargestPatches {
 };
 
 // total[x] = what output x meets in all columns of the kernel. row: as sum_rows() leaves it;
-// phases: scratch for its columns by x mod stride_w, so that those of neighbouring outputs are
-// neighbours.
+// phases: [stride_w][ceil(padded width / stride_w)], scratch for its columns by x mod stride_w, so
+// that those of neighbouring outputs are neighbours.
 inline void sum_columns(const ConvPatches& p, const float* __restrict row, float* __restrict phases,
                         float* __restrict total) {
   const ConvShape& s = *p.shape;
@@ -106,15 +106,15 @@ inline void compare_row(const ConvPatches& p, const float* __restrict squares,
 void patches(const ConvPatches& p, float* scratch, float* largest) {
   const ConvShape& s = *p.shape;
   const int64_t padded = conv_padded_width(s);
-  float *squares = scratch, *sums = squares + padded, *total_squares = sums + padded,
-        *total_sums = total_squares + s.out_w;
+  float *squares = scratch, *sums = squares + padded;
   LargestPatches most;
-  most.squares = total_sums + s.out_w;
+  most.squares = sums + padded;
   most.flat = most.squares + s.out_w;
   most.sum = most.flat + s.out_w;
   most.bad = most.sum + s.out_w;
-  float* phases = most.bad + s.out_w;
-  for (int64_t x = 0; x < 2 * padded + 6 * s.out_w; ++x) scratch[x] = 0;
+  float *total_squares = most.bad + s.out_w, *total_sums = total_squares + s.out_w;
+  float* phases = total_sums + s.out_w;
+  for (int64_t x = 0; x < 2 * padded + 4 * s.out_w; ++x) scratch[x] = 0;
   for (int64_t y = 0; y < s.out_h; ++y) {
     sum_rows(p, p.squares, y, squares);
     sum_rows(p, p.sums, y, sums);

@@ -118,6 +118,7 @@ class LookupConv final : public ConvLayer {
   AlignedArray<uint16_t> codes_;  // by group, then as Pass::codes says
   int64_t group_codes_ = 0;
   std::vector<float> bias_, scale_;
+  std::vector<float> zeros_;  // [in_channels]: the pixels of the padding
 
   // Of the plan.
   int threads_ = 1;
@@ -134,7 +135,6 @@ class LookupConv final : public ConvLayer {
   // sums.
   float* moments_ = nullptr;
   std::vector<Worker> workers_;  // [threads]
-  std::vector<float> zeros_;     // [in_channels]: the pixels of the padding
 };
 
 LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes)
