@@ -30,10 +30,11 @@ struct ConvLookup {
   const int16_t* const* table;
   int64_t plane_stride;  // from plane to plane, in int16
   int64_t row_step;
+  int64_t K;
   int planes, ny, nx;     // nx <= kMaxTaps
   int first_lane;         // lanes by which the first kernel column is shifted
   int lane_step;          // lanes from kernel column to kernel column
-  const uint16_t* codes;  // [outputs][planes][ny][nx], each code * 8
+  const uint16_t* codes;  // [outputs], each as ConvOps::pack writes them; aligned to 8 bytes
   int64_t outputs;
   int rows;             // of the window, <= kMaxWindow
   bool fresh;           // the tile holds nothing yet, which counts as zeros
@@ -91,6 +92,16 @@ static inline int64_t conv_patches_scratch(const ConvShape& s) {
   return 2 * padded + phases + 6 * s.out_w;
 }
 
+// Each code * 8, [planes][ny][nx]: the plainest ConvOps::pack.
+static inline int64_t conv_pack_each(const ConvLookup& lookup, const uint8_t* codes,
+                                     uint16_t* packed) {
+  const int64_t count = static_cast<int64_t>(lookup.planes) * lookup.ny * lookup.nx;
+  for (int64_t i = 0; packed != nullptr && i < count; ++i) {
+    packed[i] = static_cast<uint16_t>(8 * codes[i]);
+  }
+  return count;
+}
+
 struct ConvOps {
   // squares[p], sums[p] = sum of squares, sum of input[p * stride] to input[p * stride + width -
   // 1], 0 <= p < pixels.
@@ -115,6 +126,11 @@ struct ConvOps {
   void (*build)(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
                 int64_t rows, int16_t* const* table);
 
+  // Writes the codes of one output, [planes][ny][nx], as `add` reads them from a ConvLookup of
+  // these K, planes, ny, nx and row_step, and returns how many uint16 they take. packed: null to
+  // learn that.
+  int64_t (*pack)(const ConvLookup& lookup, const uint8_t* codes, uint16_t* packed);
+
   // tile[c][v][lane] += sum over planes, ky, kx of
   //   table[v + ky * row_step][plane][code][(lane + first_lane + kx * lane_step) mod 32], modulo
   //   2^16. Lanes that a shift fills from the row's other end are of no importance: no output is
@@ -127,8 +143,9 @@ struct ConvOps {
   // bias[c]), or, pooled, the largest of up to four of these; NaN where one is.
   void (*finish)(const ConvFinish& finish);
 
-  // Output rows that `add` should be given for a number of kernel columns, 1 to kMaxWindow.
-  int (*window)(int nx);
+  // Output rows that `add` takes at most for a number of kernel columns and codewords, 1 to
+  // kMaxWindow.
+  int (*window)(int nx, int64_t K);
 };
 
 // Null where the build lacks the instruction set; whether the CPU has it is for the caller to know.

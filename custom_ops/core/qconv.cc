@@ -20,7 +20,8 @@ namespace {
 // A run of kernel columns of a grid, as one call of ConvOps::add takes it.
 struct Pass {
   int first = 0, nx = 0;
-  int64_t codes = 0;  // index of its first code: [C_out / groups][planes][ny][nx]
+  int64_t codes = 0;   // where they begin in LookupConv::codes_: [C_out / groups][stride]
+  int64_t stride = 0;  // what the codes of an output take: ConvOps::pack
 };
 
 // Subspaces whose tables are in the cache together.
@@ -88,6 +89,8 @@ class LookupConv final : public ConvLayer {
   Chunk& chunk(int64_t group, size_t i) { return chunks_[group * chunk_count_ + i]; }
   void make_chunks();
   void pack_words(const Codes& codes);
+  ConvLookup lookup_of(const TapGrid& grid, const Block& block, const Pass& pass) const;
+  void place_codes();
   void pack_codes(const Codes& codes);
   void plan_items(int threads);
   size_t place(unsigned char* scratch);
@@ -115,8 +118,7 @@ class LookupConv final : public ConvLayer {
   std::vector<Chunk> chunks_;  // [groups][chunk_count_]
   int64_t codebook_count_;
   AlignedArray<int16_t> words_;   // [codebooks][K][pairs][2]
-  AlignedArray<uint16_t> codes_;  // by group, then as Pass::codes says
-  int64_t group_codes_ = 0;
+  AlignedArray<uint16_t> codes_;  // as Pass::codes says
   std::vector<float> bias_, scale_;
   std::vector<float> zeros_;  // [in_channels]: the pixels of the padding
 
@@ -158,6 +160,7 @@ LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& 
   }
   make_chunks();
   pack_words(codes);
+  place_codes();
   pack_codes(codes);
 }
 
@@ -172,7 +175,7 @@ void LookupConv::make_chunks() {
   // than one subspace at a time only where they take half of it (measured on Zen 5).
   const int64_t row_bytes = K_ * kLanes * 2;
   for (const TapGrid& grid : grids_) {
-    const int most = ops_.window(std::min(grid.nx, kMaxTaps));
+    const int most = ops_.window(std::min(grid.nx, kMaxTaps), K_);
     window_ =
         std::min(window_, std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
                                               std::min(most, 2), most));
@@ -293,10 +296,40 @@ void LookupConv::pack_words(const Codes& codes) {
   }
 }
 
+// What does not change from window to window.
+ConvLookup LookupConv::lookup_of(const TapGrid& grid, const Block& block, const Pass& pass) const {
+  ConvLookup lookup = {};
+  lookup.plane_stride = K_ * kLanes;
+  lookup.row_step = grid.row_step;
+  lookup.K = K_;
+  lookup.planes = static_cast<int>(block.m1 - block.m0);
+  lookup.ny = grid.ny;
+  lookup.nx = pass.nx;
+  lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
+  lookup.lane_step = static_cast<int>(grid.lane_step);
+  return lookup;
+}
+
+// Where the codes of each pass begin.
+void LookupConv::place_codes() {
+  int64_t size = 0;
+  for (Chunk& chunk : chunks_) {
+    for (ChunkGrid& part : chunk.grids) {
+      const TapGrid& grid = grids_[static_cast<size_t>(part.grid)];
+      for (Block& block : part.blocks) {
+        for (Pass& pass : block.passes) {
+          pass.stride = ops_.pack(lookup_of(grid, block, pass), nullptr, nullptr);
+          pass.codes = size;
+          size += (outputs_ * pass.stride + 3) / 4 * 4;
+        }
+      }
+    }
+  }
+  codes_.resize(size);
+}
+
 void LookupConv::pack_codes(const Codes& codes) {
   const int64_t taps = shape_.kernel_h * shape_.kernel_w;
-  codes_.resize(shape_.groups * M_ * outputs_ * taps);
-  group_codes_ = M_ * outputs_ * taps;
   // Sums of squares and sums of the int16 codewords, in the last subspace of the channels that
   // exist.
   std::vector<double> squares(static_cast<size_t>(2 * codebook_count_ * K_)), sums(squares.size());
@@ -312,7 +345,7 @@ void LookupConv::pack_codes(const Codes& codes) {
     }
   }
   std::vector<double> norms(static_cast<size_t>(outputs_)), totals(norms.size());
-  int64_t at = 0;
+  std::vector<uint8_t> of_output;  // [planes][ny][nx]
   for (int64_t g = 0; g < shape_.groups; ++g) {
     for (size_t i = 0; i < chunk_count_; ++i) {
       Chunk& part = chunk(g, i);
@@ -321,9 +354,10 @@ void LookupConv::pack_codes(const Codes& codes) {
       for (ChunkGrid& chunk_grid : part.grids) {
         const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
         for (Block& block : chunk_grid.blocks) {
-          for (Pass& pass : block.passes) {
-            pass.codes = at - g * group_codes_;
+          for (const Pass& pass : block.passes) {
+            const ConvLookup lookup = lookup_of(grid, block, pass);
             for (int64_t c = 0; c < outputs_; ++c) {
+              of_output.clear();
               for (int64_t m = block.m0; m < block.m1; ++m) {
                 const int64_t book = codebook_count_ == 1    ? 0
                                      : codebook_count_ == M_ ? m
@@ -335,7 +369,7 @@ void LookupConv::pack_codes(const Codes& codes) {
                     const int64_t ky = grid.first_ky + y * grid.ky_step;
                     const int64_t kx = grid.first_kx + x * grid.kx_step;
                     const uint8_t code = from[ky * shape_.kernel_w + kx];
-                    codes_[at++] = static_cast<uint16_t>(code * 8);
+                    of_output.push_back(code);
                     const auto at_word =
                         static_cast<size_t>(2 * (book * K_ + code) + (m == M_ - 1 ? 1 : 0));
                     norms[static_cast<size_t>(c)] += squares[at_word];
@@ -343,6 +377,7 @@ void LookupConv::pack_codes(const Codes& codes) {
                   }
                 }
               }
+              ops_.pack(lookup, of_output.data(), codes_.data() + pass.codes + c * pass.stride);
             }
           }
         }
@@ -356,7 +391,6 @@ void LookupConv::pack_codes(const Codes& codes) {
       }
     }
   }
-  assert(at == codes_.size());
 }
 
 void LookupConv::plan(const ConvShape& shape, int threads) {
@@ -656,27 +690,20 @@ void LookupConv::add_block(const Item& item, const Column& column, const TapGrid
     for (int64_t r = row; r < needed; ++r) {
       table[r - row] = worker->table + r % ring_rows_ * planes * plane;
     }
-    ConvLookup lookup;
-    lookup.table = table;
-    lookup.plane_stride = plane;
-    lookup.row_step = grid.row_step;
-    lookup.planes = static_cast<int>(planes);
-    lookup.ny = grid.ny;
-    lookup.lane_step = static_cast<int>(grid.lane_step);
-    lookup.outputs = item.c1 - item.c0;
-    lookup.rows = static_cast<int>(rows);
-    const int64_t at = row * lookup.outputs * kLanes;
-    lookup.tile = worker->tile + at;
-    lookup.tile_stride = window_ * kLanes;
+    const int64_t outputs = item.c1 - item.c0;
+    const int64_t at = row * outputs * kLanes;
     for (const Pass& pass : block.passes) {
-      lookup.nx = pass.nx;
+      ConvLookup lookup = lookup_of(grid, block, pass);
+      lookup.table = table;
+      lookup.codes = codes_.data() + pass.codes + item.c0 * pass.stride;
+      lookup.outputs = outputs;
+      lookup.rows = static_cast<int>(rows);
       lookup.fresh = &pass == first;
+      lookup.tile = worker->tile + at;
+      lookup.tile_stride = window_ * kLanes;
       lookup.sums = &pass == last ? worker->sums + at : nullptr;
-      lookup.first = i == 0;
       lookup.factor = worker->factor + row * kLanes;
-      lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
-      lookup.codes = codes_.data() + item.group * group_codes_ + pass.codes +
-                     item.c0 * planes * grid.ny * pass.nx;
+      lookup.first = i == 0;
       ops_.add(lookup);
     }
   }

@@ -5,8 +5,10 @@
 
 #include <immintrin.h>
 
+#include <cassert>
 #include <cmath>
 #include <cstring>
+#include <type_traits>
 
 #include "core/conv_ops.h"
 #include "core/conv_patches-inl.h"
@@ -343,61 +345,77 @@ inline void add_shifted(const ConvLookup& l, const __m512i* shift, const __m512i
   }
 }
 
+// The codes of one output, kBits each, from the lowest bit of words of 64 bits on. What limits
+// lookups is loads, and this takes the fewest: one for a 3x3 kernel of up to 128 codewords. One
+// code alone is a word of 16 bits.
+template <int kTaps, int kBits>
+struct PackedCodes {
+  using Word = std::conditional_t<kTaps == 1, uint16_t, uint64_t>;
+  static constexpr int kPerWord = 8 * sizeof(Word) / kBits;
+  static constexpr int kWords = (kTaps + kPerWord - 1) / kPerWord;
+  static constexpr int64_t kElements = sizeof(Word) / sizeof(uint16_t) * kWords;
+
+  Word words[kWords];
+
+  explicit PackedCodes(const uint16_t* from) { std::memcpy(words, from, sizeof(words)); }
+
+  // The offset of code i's entry in a table row. The shift goes 3 bits less far, because the other
+  // factor of 8 is part of an address.
+  int64_t entry(int i) const {
+    const int right = (64 + kBits * (i % kPerWord) - 3) % 64;
+    const uint64_t word = words[i / kPerWord];
+    const uint64_t turned = word >> right | word << (64 - right);
+    return 8 * static_cast<int64_t>(turned & ((1u << kBits) - 1u) << 3);
+  }
+};
+
 // One plane and kY kernel rows, one table row apart. One accumulator for each kernel column and row
-// of the window, so that every load is aligned; the lanes are shifted once at the end.
-template <int kX, int kY, int kRows>
-void add_fixed(const ConvLookup& from) {
-  const ConvLookup l = from;  // a copy that stores cannot change
+// of the window, so that every load is aligned; the lanes are shifted once at the end. kSums: the
+// last lookups of a chunk. No branches and few pointers: one on the stack would be a load more.
+template <int kX, int kY, int kRows, int kBits, bool kSums>
+void add_packed(const ConvLookup& l) {
+  using Packed = PackedCodes<kX * kY, kBits>;
   __m512i shift[kX];
   lane_shifts<kX>(l, shift);
-  // Bytes, because a code * 8 times the 8 of an address is the offset of its entry.
   const char* table[kRows + kY - 1];
   for (int r = 0; r < kRows + kY - 1; ++r) table[r] = reinterpret_cast<const char*>(l.table[r]);
+  __m512 factor[2 * kRows];
+  for (int i = 0; kSums && i < 2 * kRows; ++i) factor[i] = _mm512_load_ps(l.factor + 16 * i);
+  const __mmask32 has_tile = l.fresh ? 0 : 0xffffffffu;
+  const __mmask16 has_sums = l.first ? 0 : 0xffffu;
+  int16_t* tile = l.tile;
+  float* sums = l.sums;
+  const int64_t stride = l.tile_stride;
   const uint16_t* codes = l.codes;
-  Target to(l);
-  for (int64_t c = l.outputs; c > 0; --c, to.next(l), codes += kX * kY) {
+  const uint16_t* const end = codes + l.outputs * Packed::kElements;
+  for (; codes != end; codes += Packed::kElements, tile += stride) {
+    const Packed packed(codes);
     __m512i sum[kX][kRows];
-    uint64_t four = 0;
 #pragma GCC unroll 32
     for (int i = 0; i < kX * kY; ++i) {
-      // Loads are what limits this loop, so four codes come at a time.
-      if (i % 4 == 0 && i + 4 <= kX * kY) {
-        std::memcpy(&four, codes + i, 8);
-      } else if (i % 4 == 0) {
-        four = 0;
-        std::memcpy(&four, codes + i, 2 * (kX * kY % 4));
-      }
-      const int64_t entry = 8 * static_cast<int64_t>(four & 0xffff);
-      four >>= 16;
+      const int64_t entry = packed.entry(i);
 #pragma GCC unroll 8
       for (int v = 0; v < kRows; ++v) {
         const __m512i found = _mm512_load_si512(table[v + i / kX] + entry);
         sum[i % kX][v] = i < kX ? found : _mm512_add_epi16(sum[i % kX][v], found);
       }
     }
-    add_shifted<kX, kRows>(l, shift, sum, to);
-  }
-}
-
-// 1x1 kernels: one lookup a plane.
-template <int kRows>
-void add_planes(const ConvLookup& l) {
-  const uint16_t* codes = l.codes;
-  Target to(l);
-  const char* table[kRows];
-  for (int v = 0; v < kRows; ++v) table[v] = reinterpret_cast<const char*>(l.table[v]);
-  const int64_t plane_stride = 2 * l.plane_stride, planes = l.planes;
-  for (int64_t c = l.outputs; c > 0; --c, to.next(l), codes += planes) {
-    __m512i sum[kRows];
-    for (int v = 0; v < kRows; ++v) sum[v] = to.load(l, v);
-    int64_t plane = 0;
-    for (int64_t p = 0; p < planes; ++p, plane += plane_stride) {
-      const int64_t entry = plane + 8 * static_cast<int64_t>(codes[p]);
-      for (int v = 0; v < kRows; ++v) {
-        sum[v] = _mm512_add_epi16(sum[v], _mm512_load_si512(table[v] + entry));
+    for (int v = 0; v < kRows; ++v) {
+      __m512i total = _mm512_maskz_loadu_epi16(has_tile, tile + kLanes * v);
+      for (int i = 0; i < kX; ++i) {
+        total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
       }
+      if (!kSums) {
+        _mm512_store_si512(tile + kLanes * v, total);
+        continue;
+      }
+      float* to = sums + kLanes * v;
+      const __m512 low = _mm512_maskz_load_ps(has_sums, to);
+      const __m512 high = _mm512_maskz_load_ps(has_sums, to + 16);
+      _mm512_store_ps(to, _mm512_fmadd_ps(low_floats(total), factor[2 * v], low));
+      _mm512_store_ps(to + 16, _mm512_fmadd_ps(high_floats(total), factor[2 * v + 1], high));
     }
-    for (int v = 0; v < kRows; ++v) to.store(l, v, sum[v]);
+    if (kSums) sums += stride;
   }
 }
 
@@ -432,41 +450,99 @@ void add_any(const ConvLookup& l) {
   }
 }
 
-// kY 0: any.
+// A window has so many rows: more accumulators than registers, or more table than L1 cache, are of
+// no use.
+int window(int nx, int64_t K) { return nx <= 4 && K <= 128 ? 4 : 2; }
+
+template <int kX, int kY, int kRows, int kBits>
+void add_bits(const ConvLookup& l) {
+  if (l.sums != nullptr) return add_packed<kX, kY, kRows, kBits, true>(l);
+  add_packed<kX, kY, kRows, kBits, false>(l);
+}
+
+// kY 0: any number of planes and kernel rows.
 template <int kX, int kY, int kRows>
-inline void add_rows(const ConvLookup& l) {
-  if (kY != 0 && l.planes == 1) return add_fixed<kX, kY != 0 ? kY : 1, kRows>(l);
-  add_any<kX, kRows>(l);
+void add_rows(const ConvLookup& l) {
+  if constexpr (kY == 0) {
+    add_any<kX, kRows>(l);
+  } else if (l.K <= 128) {
+    add_bits<kX, kY, kRows, 7>(l);
+  } else if constexpr (kRows <= 2) {
+    add_bits<kX, kY, kRows, 8>(l);
+  }
 }
 
 template <int kX, int kY>
 void add_window(const ConvLookup& l) {
-  switch (l.rows) {
-    case 1:
-      return add_rows<kX, kY, 1>(l);
-    case 2:
-      return add_rows<kX, kY, 2>(l);
-    case 3:
-      return add_rows<kX, kY, 3>(l);
-    default:
-      return add_rows<kX, kY, 4>(l);
+  if (l.rows == 1) return add_rows<kX, kY, 1>(l);
+  if (l.rows == 2) return add_rows<kX, kY, 2>(l);
+  if constexpr (kX <= 4) {
+    if (l.rows == 3) return add_rows<kX, kY, 3>(l);
+    add_rows<kX, kY, 4>(l);
   }
 }
 
-// Kernels of 1x1, 3x3 and 5x5, and the phases of strided ones, have loops of their own.
+// Kernels of 1x1, 3x3 and 5x5, and the phases of strided ones, have loops of their own, with packed
+// codes: 16 * ny + nx, or 0.
+int packed_shape(const ConvLookup& l) {
+  if (l.planes > 1 || (l.ny > 1 && l.row_step != 1)) return 0;
+  for (const int shape : {0x11, 0x22, 0x32, 0x23, 0x33, 0x34, 0x44, 0x55}) {
+    if (shape == 16 * l.ny + l.nx) return shape;
+  }
+  return 0;
+}
+
+int64_t pack(const ConvLookup& l, const uint8_t* codes, uint16_t* packed) {
+  const int shape = packed_shape(l);
+  if (shape == 0) return conv_pack_each(l, codes, packed);
+  if (shape == 0x11) {
+    if (packed != nullptr) packed[0] = codes[0];
+    return 1;
+  }
+  const int bits = l.K <= 128 ? 7 : 8, per_word = 64 / bits, taps = l.ny * l.nx;
+  for (int i = 0; packed != nullptr && i < taps; i += per_word, packed += 4) {
+    uint64_t word = 0;
+    for (int j = 0; j < per_word && i + j < taps; ++j) {
+      word |= static_cast<uint64_t>(codes[i + j]) << (bits * j);
+    }
+    std::memcpy(packed, &word, sizeof(word));
+  }
+  return (taps + per_word - 1) / per_word * 4;
+}
+
 void add(const ConvLookup& l) {
-  const int ny = l.row_step == 1 || l.ny == 1 ? l.ny : 0;
+  assert(l.rows >= 1 && l.rows <= window(l.nx, l.K));
+  switch (packed_shape(l)) {
+    case 0x11:
+      return add_window<1, 1>(l);
+    case 0x22:
+      return add_window<2, 2>(l);
+    case 0x32:
+      return add_window<2, 3>(l);
+    case 0x23:
+      return add_window<3, 2>(l);
+    case 0x33:
+      return add_window<3, 3>(l);
+    case 0x34:
+      return add_window<4, 3>(l);
+    case 0x44:
+      return add_window<4, 4>(l);
+    case 0x55:
+      return add_window<5, 5>(l);
+    default:
+      break;
+  }
   switch (l.nx) {
     case 1:
-      return ny == 1 ? add_window<1, 1>(l) : add_window<1, 0>(l);
+      return add_window<1, 0>(l);
     case 2:
-      return ny == 2 ? add_window<2, 2>(l) : ny == 3 ? add_window<2, 3>(l) : add_window<2, 0>(l);
+      return add_window<2, 0>(l);
     case 3:
-      return ny == 3 ? add_window<3, 3>(l) : ny == 2 ? add_window<3, 2>(l) : add_window<3, 0>(l);
+      return add_window<3, 0>(l);
     case 4:
-      return ny == 4 ? add_window<4, 4>(l) : ny == 3 ? add_window<4, 3>(l) : add_window<4, 0>(l);
+      return add_window<4, 0>(l);
     case 5:
-      return ny == 5 ? add_window<5, 5>(l) : add_window<5, 0>(l);
+      return add_window<5, 0>(l);
     default:
       return add_window<6, 0>(l);
   }
@@ -586,9 +662,7 @@ void finish_any(const ConvFinish& f) {
 
 void finish(const ConvFinish& f) { return f.pooled ? finish_any<true>(f) : finish_any<false>(f); }
 
-int window(int nx) { return nx <= 4 ? 4 : 2; }
-
-constexpr ConvOps kOps = {moments, patches, quantize, build, add, finish, window};
+constexpr ConvOps kOps = {moments, patches, quantize, build, pack, add, finish, window};
 
 }  // namespace
 }  // namespace qcnn
