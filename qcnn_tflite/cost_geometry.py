@@ -1,4 +1,4 @@
-"""How the fast convolution cuts a layer up, as custom_ops/core/qconv.cc and conv_geometry.cc do.
+"""How the fast convolution cuts a layer up, as packed_conv.cc, qconv.cc and conv_geometry.cc of custom_ops/core do.
 
 Only counts are of interest here, for one thread: what the cost model multiplies its coefficients
 with. Names are those of the C++ files.

@@ -9,40 +9,12 @@
 #include <vector>
 
 #include "core/aligned.h"
-#include "core/conv_geometry.h"
 #include "core/cpu.h"
-#include "core/table_scale.h"
+#include "core/packed_conv.h"
 #include "core/thread_pool.h"
 
 namespace qcnn {
 namespace {
-
-// A run of kernel columns of a grid, as one call of ConvOps::add takes it.
-struct Pass {
-  int first = 0, nx = 0;
-  int64_t codes = 0;   // where they begin in LookupConv::codes_: [C_out / groups][stride]
-  int64_t stride = 0;  // what the codes of an output take: ConvOps::pack
-};
-
-// Subspaces whose tables are in the cache together.
-struct Block {
-  int64_t m0 = 0, m1 = 0;
-  std::vector<Pass> passes;
-};
-
-struct ChunkGrid {
-  int grid = 0;
-  std::vector<Block> blocks;
-};
-
-// Subspaces that share a scale.
-struct Chunk {
-  int64_t m0 = 0, m1 = 0;
-  std::vector<ChunkGrid> grids;
-  std::vector<int64_t> kernel_rows;  // of its grids
-  size_t moments = 0;                // index of the first chunk of these subspaces
-  ChunkBound bound;
-};
 
 // Table rows that a window reads at most: see kMaxRowSpan of conv_geometry.cc.
 constexpr int64_t kMaxRingRows = 32;
@@ -77,21 +49,15 @@ class LookupConv final : public ConvLayer {
  private:
   // Scratch of a thread.
   struct Worker {
-    int16_t* tile;   // [windows][outputs][window_][32]
+    int16_t* tile;   // [windows][outputs][window][32]
     float* sums;     // the same, where there is more than one chunk
-    int16_t* table;  // [ring_rows_][planes][K][32]: table row i is in row i mod ring_rows_
+    int16_t* table;  // [ring_rows][planes][K][32]: table row i is in row i mod ring_rows
     int16_t* x;      // [table rows][planes][pairs][32][2]
     float* patches;  // for ConvOps::patches
     float* scale;    // [rows][32]: of the present chunk's inputs, where pointwise
     float* factor;   // [rows][32]: of the present chunk's sums
   };
 
-  Chunk& chunk(int64_t group, size_t i) { return chunks_[group * chunk_count_ + i]; }
-  void make_chunks();
-  void pack_words(const Codes& codes);
-  ConvLookup lookup_of(const TapGrid& grid, const Block& block, const Pass& pass) const;
-  void place_codes();
-  void pack_codes(const Codes& codes);
   void plan_items(int threads);
   size_t place(unsigned char* scratch);
   void measure(const float* image, int64_t y0, int64_t y1);
@@ -107,33 +73,24 @@ class LookupConv final : public ConvLayer {
                   const float** pixels) const;
 
   const ConvOps& ops_;
-  ConvShape shape_;                                 // as planned
-  int64_t M_, K_, d_, pairs_, channels_, outputs_;  // the last two of a group
-  bool pointwise_;                                  // positions stand alone: a scale for each
-  std::vector<TapGrid> grids_;
-  int64_t lane_span_ = 0, row_span_ = 0;
-  int64_t window_ = kMaxWindow;  // output rows at a time
-  int64_t ring_rows_ = 0;        // table rows that a window reads
-  size_t chunk_count_ = 0;
-  std::vector<Chunk> chunks_;  // [groups][chunk_count_]
-  int64_t codebook_count_;
-  AlignedArray<int16_t> words_;   // [codebooks][K][pairs][2]
-  AlignedArray<uint16_t> codes_;  // as Pass::codes says
+  ConvShape shape_;  // as planned
+  const PackedConv packed_;
   std::vector<float> bias_, scale_;
   std::vector<float> zeros_;  // [in_channels]: the pixels of the padding
 
   // Of the plan.
+  bool pointwise_ = false;  // positions stand alone: a scale for each
   int threads_ = 1;
   std::shared_ptr<ThreadPool> pool_;
   std::vector<Column> columns_;
   std::vector<Item> items_;
   int64_t positions_ = 0;           // of an image, where pointwise
-  std::vector<TableScale> scales_;  // [groups * chunk_count_]
+  std::vector<TableScale> scales_;  // [groups * chunk_count]
   int64_t most_outputs_ = 0, most_rows_ = 0, most_planes_ = 0, most_x_planes_ = 0;  // of an item
   size_t scratch_ = 0;
 
   // Of a run, in its scratch.
-  // Of the pixels' channels in a chunk, [groups * chunk_count_][2][in_h * in_w]: sums of squares,
+  // Of the pixels' channels in a chunk, [groups * chunk_count][2][in_h * in_w]: sums of squares,
   // sums.
   float* moments_ = nullptr;
   std::vector<Worker> workers_;  // [threads]
@@ -142,256 +99,10 @@ class LookupConv final : public ConvLayer {
 LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes)
     : ops_(ops),
       shape_(shape),
-      M_(codes.M),
-      K_(codes.K),
-      d_(codes.d),
-      pairs_((codes.d + 1) / 2),
-      channels_(shape.in_channels / shape.groups),
-      outputs_(shape.out_channels / shape.groups),
-      grids_(tap_grids(shape)),
-      codebook_count_(codes.codebook_count),
+      packed_(ops, shape, codes),
       bias_(codes.bias),
       scale_(codes.scale),
-      zeros_(static_cast<size_t>(shape.in_channels), 0.0f) {
-  assert(M_ == (channels_ + d_ - 1) / d_);
-  for (const TapGrid& grid : grids_) {
-    lane_span_ = std::max(lane_span_, grid.lane_span());
-    row_span_ = std::max(row_span_, grid.row_span());
-  }
-  make_chunks();
-  pack_words(codes);
-  place_codes();
-  pack_codes(codes);
-}
-
-void LookupConv::make_chunks() {
-  const double taps = static_cast<double>(shape_.kernel_h * shape_.kernel_w);
-  const double limit =
-      (taps > 1 ? kConvChunkWeight : kPointwiseChunkWeight) / std::sqrt(static_cast<double>(d_));
-  // Grids of the same kernel rows follow each other.
-  size_t beside = 1;
-  while (beside < grids_.size() && grids_[beside].first_ky == grids_[0].first_ky) ++beside;
-  // The table rows of a window should stay in the L1 cache beside what streams through it; more
-  // than one subspace at a time only where they take half of it (measured on Zen 5).
-  const int64_t row_bytes = K_ * kLanes * 2;
-  for (const TapGrid& grid : grids_) {
-    const int most = ops_.window(std::min(grid.nx, kMaxTaps), K_);
-    window_ =
-        std::min(window_, std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
-                                              std::min(most, 2), most));
-  }
-  ring_rows_ = window_ + row_span_;
-  std::vector<Chunk> chunks;
-  const auto add = [&](int64_t m0, int64_t m1, size_t first, size_t last) {
-    Chunk chunk;
-    chunk.m0 = m0;
-    chunk.m1 = m1;
-    for (size_t i = first; i < last; ++i) {
-      const TapGrid& grid = grids_[i];
-      chunk.bound.lookups += static_cast<double>(m1 - m0) * grid.ny * grid.nx;
-      ChunkGrid part;
-      part.grid = static_cast<int>(i);
-      const int64_t fit =
-          std::max<int64_t>(1, caches().l1 / 2 / (row_bytes * (window_ + grid.row_span())));
-      for (int64_t m = m0; m < m1; m += fit) {
-        Block block;
-        block.m0 = m;
-        block.m1 = std::min(m1, m + fit);
-        for (int x = 0; x < grid.nx; x += kMaxTaps) {
-          Pass pass;
-          pass.first = x;
-          pass.nx = std::min(kMaxTaps, grid.nx - x);
-          block.passes.push_back(pass);
-        }
-        part.blocks.push_back(block);
-      }
-      chunk.grids.push_back(part);
-    }
-    for (size_t i = first; i < last; i += beside) {
-      for (int y = 0; y < grids_[i].ny; ++y) {
-        chunk.kernel_rows.push_back(grids_[i].first_ky + y * grids_[i].ky_step);
-      }
-    }
-    const int64_t width = std::min(m1 * d_, channels_) - m0 * d_;
-    chunk.bound.inputs = static_cast<double>(width * shape_.kernel_w) *
-                         static_cast<double>(chunk.kernel_rows.size());
-    chunk.bound.whole = true;
-    chunks.push_back(chunk);
-  };
-  const int64_t at_once = static_cast<int64_t>(limit / taps);
-  if (at_once >= 1) {
-    // Equal chunks: the last one would otherwise be small and still cost a pass over the sums.
-    const int64_t count = (M_ + at_once - 1) / at_once;
-    for (int64_t i = 0; i < count; ++i) {
-      add(M_ * i / count, M_ * (i + 1) / count, 0, grids_.size());
-    }
-  } else {
-    // Chunks of whole kernel rows.
-    for (int64_t m = 0; m < M_; ++m) {
-      size_t first = 0;
-      double sum = 0;
-      for (size_t i = 0; i < grids_.size(); i += beside) {
-        const double more = static_cast<double>(grids_[i].ny * shape_.kernel_w);
-        if (i > first && sum + more > limit) {
-          add(m, m + 1, first, i);
-          first = i;
-          sum = 0;
-        }
-        sum += more;
-      }
-      add(m, m + 1, first, grids_.size());
-    }
-  }
-  chunk_count_ = chunks.size();
-  for (int64_t g = 0; g < shape_.groups; ++g) {
-    for (Chunk& chunk : chunks) {
-      const size_t index = chunks_.size();
-      const bool first = index % chunk_count_ == 0 || chunks_.back().m0 != chunk.m0;
-      chunk.moments = first ? index : chunks_.back().moments;
-      chunks_.push_back(chunk);
-    }
-  }
-}
-
-void LookupConv::pack_words(const Codes& codes) {
-  const int64_t word = 2 * pairs_;
-  words_.resize(codebook_count_ * K_ * word);
-  std::fill_n(words_.data(), words_.size(), int16_t{0});
-  std::vector<double> scales(static_cast<size_t>(codebook_count_), 0);
-  const auto index = [&](int64_t g, int64_t m) {
-    return codebook_count_ == 1 ? 0 : codebook_count_ == M_ ? m : g * M_ + m;
-  };
-  const auto largest = [&](int64_t codebook) {
-    float most = 0;
-    const float* values = codes.codebooks.data() + codebook * K_ * d_;
-    for (int64_t i = 0; i < K_ * d_; ++i) most = std::max(most, std::abs(values[i]));
-    return static_cast<double>(most);
-  };
-  // One scale for the codebooks of a chunk, in all groups that share them.
-  std::vector<double> most(static_cast<size_t>(codebook_count_));
-  for (int64_t b = 0; b < codebook_count_; ++b) most[static_cast<size_t>(b)] = largest(b);
-  for (size_t i = 0; i < chunks_.size(); ++i) {
-    double top = 0;
-    for (int64_t g = 0; g < shape_.groups; ++g) {
-      for (int64_t m = chunks_[i].m0; m < chunks_[i].m1; ++m) {
-        top = std::max(top, most[static_cast<size_t>(index(g, m))]);
-      }
-    }
-    // A scale beyond float would make its inverse no number.
-    chunks_[i].bound.word_scale = top > 0 ? std::min(32767 / top, 1e30) : 1;
-    for (int64_t g = 0; g < shape_.groups; ++g) {
-      for (int64_t m = chunks_[i].m0; m < chunks_[i].m1; ++m) {
-        scales[static_cast<size_t>(index(g, m))] = chunks_[i].bound.word_scale;
-      }
-    }
-  }
-  for (int64_t b = 0; b < codebook_count_; ++b) {
-    for (int64_t k = 0; k < K_; ++k) {
-      for (int64_t j = 0; j < d_; ++j) {
-        const double value = static_cast<double>(codes.codebooks[(b * K_ + k) * d_ + j]);
-        words_[(b * K_ + k) * word + j] =
-            static_cast<int16_t>(std::lrint(value * scales[static_cast<size_t>(b)]));
-      }
-    }
-  }
-}
-
-// What does not change from window to window.
-ConvLookup LookupConv::lookup_of(const TapGrid& grid, const Block& block, const Pass& pass) const {
-  ConvLookup lookup = {};
-  lookup.plane_stride = K_ * kLanes;
-  lookup.row_step = grid.row_step;
-  lookup.K = K_;
-  lookup.planes = static_cast<int>(block.m1 - block.m0);
-  lookup.ny = grid.ny;
-  lookup.nx = pass.nx;
-  lookup.first_lane = static_cast<int>(pass.first * grid.lane_step);
-  lookup.lane_step = static_cast<int>(grid.lane_step);
-  return lookup;
-}
-
-// Where the codes of each pass begin.
-void LookupConv::place_codes() {
-  int64_t size = 0;
-  for (Chunk& chunk : chunks_) {
-    for (ChunkGrid& part : chunk.grids) {
-      const TapGrid& grid = grids_[static_cast<size_t>(part.grid)];
-      for (Block& block : part.blocks) {
-        for (Pass& pass : block.passes) {
-          pass.stride = ops_.pack(lookup_of(grid, block, pass), nullptr, nullptr);
-          pass.codes = size;
-          size += (outputs_ * pass.stride + 3) / 4 * 4;
-        }
-      }
-    }
-  }
-  codes_.resize(size);
-}
-
-void LookupConv::pack_codes(const Codes& codes) {
-  const int64_t taps = shape_.kernel_h * shape_.kernel_w;
-  // Sums of squares and sums of the int16 codewords, in the last subspace of the channels that
-  // exist.
-  std::vector<double> squares(static_cast<size_t>(2 * codebook_count_ * K_)), sums(squares.size());
-  const int64_t last_width = channels_ - (M_ - 1) * d_;
-  for (int64_t i = 0; i < codebook_count_ * K_; ++i) {
-    const int16_t* word = words_.data() + i * 2 * pairs_;
-    for (int64_t j = 0; j < d_; ++j) {
-      const double value = static_cast<double>(word[j]);
-      for (int64_t part = 0; part < (j < last_width ? 2 : 1); ++part) {
-        squares[static_cast<size_t>(2 * i + part)] += value * value;
-        sums[static_cast<size_t>(2 * i + part)] += value;
-      }
-    }
-  }
-  std::vector<double> norms(static_cast<size_t>(outputs_)), totals(norms.size());
-  std::vector<uint8_t> of_output;  // [planes][ny][nx]
-  for (int64_t g = 0; g < shape_.groups; ++g) {
-    for (size_t i = 0; i < chunk_count_; ++i) {
-      Chunk& part = chunk(g, i);
-      std::fill(norms.begin(), norms.end(), 0.0);
-      std::fill(totals.begin(), totals.end(), 0.0);
-      for (ChunkGrid& chunk_grid : part.grids) {
-        const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
-        for (Block& block : chunk_grid.blocks) {
-          for (const Pass& pass : block.passes) {
-            const ConvLookup lookup = lookup_of(grid, block, pass);
-            for (int64_t c = 0; c < outputs_; ++c) {
-              of_output.clear();
-              for (int64_t m = block.m0; m < block.m1; ++m) {
-                const int64_t book = codebook_count_ == 1    ? 0
-                                     : codebook_count_ == M_ ? m
-                                                             : g * M_ + m;
-                const uint8_t* from =
-                    codes.codes.data() + (m * shape_.out_channels + g * outputs_ + c) * taps;
-                for (int y = 0; y < grid.ny; ++y) {
-                  for (int x = pass.first; x < pass.first + pass.nx; ++x) {
-                    const int64_t ky = grid.first_ky + y * grid.ky_step;
-                    const int64_t kx = grid.first_kx + x * grid.kx_step;
-                    const uint8_t code = from[ky * shape_.kernel_w + kx];
-                    of_output.push_back(code);
-                    const auto at_word =
-                        static_cast<size_t>(2 * (book * K_ + code) + (m == M_ - 1 ? 1 : 0));
-                    norms[static_cast<size_t>(c)] += squares[at_word];
-                    totals[static_cast<size_t>(c)] += sums[at_word];
-                  }
-                }
-              }
-              ops_.pack(lookup, of_output.data(), codes_.data() + pass.codes + c * pass.stride);
-            }
-          }
-        }
-      }
-      for (size_t c = 0; c < norms.size(); ++c) {
-        ChunkBound& bound = part.bound;
-        bound.norm = std::max(bound.norm, std::sqrt(norms[c]));
-        const double flat = norms[c] - totals[c] * totals[c] / bound.inputs;
-        bound.flat_norm = std::max(bound.flat_norm, std::sqrt(std::max(flat, 0.0)));
-        bound.mean = std::max(bound.mean, std::abs(totals[c]) / bound.inputs);
-      }
-    }
-  }
-}
+      zeros_(static_cast<size_t>(shape.in_channels), 0.0f) {}
 
 void LookupConv::plan(const ConvShape& shape, int threads) {
   shape_ = shape;
@@ -411,15 +122,16 @@ void LookupConv::plan(const ConvShape& shape, int threads) {
 }
 
 void LookupConv::plan_items(int threads) {
+  const PackedConv& p = packed_;
   // Costs in cycles, measured on AVX-512; only their ratios matter.
   double table_row = 0, output_row = 0;
   int64_t planes = 0, x_planes = 0;
-  for (size_t i = 0; i < chunk_count_; ++i) {
-    for (const ChunkGrid& part : chunks_[i].grids) {
-      const TapGrid& grid = grids_[static_cast<size_t>(part.grid)];
-      const int64_t count = chunks_[i].m1 - chunks_[i].m0;
+  for (size_t i = 0; i < p.chunk_count; ++i) {
+    for (const ChunkGrid& part : p.chunks[i].grids) {
+      const TapGrid& grid = p.grids[static_cast<size_t>(part.grid)];
+      const int64_t count = p.chunks[i].m1 - p.chunks[i].m0;
       x_planes = std::max(x_planes, count);
-      table_row += static_cast<double>(count * K_) * (1.0 + 0.8 * static_cast<double>(pairs_));
+      table_row += static_cast<double>(count * p.K) * (1.0 + 0.8 * static_cast<double>(p.pairs));
       output_row += static_cast<double>(count) * grid.ny * grid.nx * 0.55;
       for (const Block& block : part.blocks) {
         planes = std::max(planes, block.m1 - block.m0);
@@ -427,30 +139,30 @@ void LookupConv::plan_items(int threads) {
       }
     }
   }
-  output_row += 4.0 * static_cast<double>(chunk_count_);
-  const int64_t tile_bytes = kLanes * (chunk_count_ > 1 ? 6 : 2);
-  const int64_t row_bytes = x_planes * pairs_ * kLanes * 4;
-  const int64_t room = caches().l2 * 3 / 4 - ring_rows_ * planes * K_ * kLanes * 2;
+  output_row += 4.0 * static_cast<double>(p.chunk_count);
+  const int64_t tile_bytes = kLanes * (p.chunk_count > 1 ? 6 : 2);
+  const int64_t row_bytes = x_planes * p.pairs * kLanes * 4;
+  const int64_t room = caches().l2 * 3 / 4 - p.ring_rows * planes * p.K * kLanes * 2;
 
   const int64_t unit = shape_.pooled() ? 2 : 1;
   // Output blocks build the same tables again, small columns build more halo: what takes the
   // busiest thread least wins.
   double best = std::numeric_limits<double>::infinity();
-  int64_t best_outputs = outputs_;
-  for (int64_t parts = 1; parts <= outputs_; parts *= 2) {
-    const int64_t outputs = std::min(outputs_, ((outputs_ + parts - 1) / parts + 15) / 16 * 16);
-    const int64_t most = (room - row_span_ * row_bytes) / (row_bytes + outputs * tile_bytes);
+  int64_t best_outputs = p.outputs;
+  for (int64_t parts = 1; parts <= p.outputs; parts *= 2) {
+    const int64_t outputs = std::min(p.outputs, ((p.outputs + parts - 1) / parts + 15) / 16 * 16);
+    const int64_t most = (room - p.row_span * row_bytes) / (row_bytes + outputs * tile_bytes);
     const int64_t rows = std::max(unit, most / unit * unit);
-    const int64_t blocks = (outputs_ + outputs - 1) / outputs;
+    const int64_t blocks = (p.outputs + outputs - 1) / outputs;
     const int64_t wanted =
         std::max<int64_t>(1, (threads + shape_.groups * blocks - 1) / (shape_.groups * blocks));
     const ColumnCost cost = {output_row * static_cast<double>(outputs), table_row};
     const std::vector<Column> columns =
-        cover(shape_.out_h, shape_.out_w, (lane_span_ + unit - 1) / unit * unit, row_span_, rows,
+        cover(shape_.out_h, shape_.out_w, (p.lane_span + unit - 1) / unit * unit, p.row_span, rows,
               wanted, cost, unit);
     const int64_t items = shape_.groups * blocks * static_cast<int64_t>(columns.size());
     double total = 0;
-    for (const Column& column : columns) total += cost(column.rows, row_span_);
+    for (const Column& column : columns) total += cost(column.rows, p.row_span);
     // Items are handed out one by one: the last one may find the other threads idle.
     total = total / static_cast<double>(columns.size()) *
             std::ceil(static_cast<double>(items) / threads);
@@ -465,18 +177,18 @@ void LookupConv::plan_items(int threads) {
   for (const Column& column : columns_) rows = std::max(rows, column.rows);
   for (int64_t g = 0; g < shape_.groups; ++g) {
     for (size_t i = 0; i < columns_.size(); ++i) {
-      for (int64_t c = 0; c < outputs_; c += best_outputs) {
+      for (int64_t c = 0; c < p.outputs; c += best_outputs) {
         Item item;
         item.group = g;
         item.column = static_cast<int64_t>(i);
         item.c0 = c;
-        item.c1 = std::min(outputs_, c + best_outputs);
+        item.c1 = std::min(p.outputs, c + best_outputs);
         items_.push_back(item);
       }
     }
   }
 
-  scales_.assign(chunks_.size(), TableScale());
+  scales_.assign(p.chunks.size(), TableScale());
   most_outputs_ = best_outputs;
   most_rows_ = rows;
   most_planes_ = planes;
@@ -488,16 +200,16 @@ void LookupConv::plan_items(int threads) {
 // Divides the scratch and returns its size; null to learn that.
 size_t LookupConv::place(unsigned char* scratch) {
   AlignedPieces pieces(scratch);
-  moments_ =
-      pieces.take<float>(static_cast<int64_t>(chunks_.size()) * 2 * shape_.in_h * shape_.in_w);
-  const int64_t whole_rows = (most_rows_ + window_ - 1) / window_ * window_;
+  moments_ = pieces.take<float>(static_cast<int64_t>(packed_.chunks.size()) * 2 * shape_.in_h *
+                                shape_.in_w);
+  const int64_t whole_rows = (most_rows_ + packed_.window - 1) / packed_.window * packed_.window;
   const int64_t tile = most_outputs_ * whole_rows * kLanes;
   for (Worker& worker : workers_) {
     worker.tile = pieces.take<int16_t>(tile);
-    worker.sums = pieces.take<float>(chunk_count_ > 1 ? tile : 0);
-    worker.table = pieces.take<int16_t>(ring_rows_ * most_planes_ * K_ * kLanes);
-    worker.x =
-        pieces.take<int16_t>(most_x_planes_ * (most_rows_ + row_span_) * pairs_ * 2 * kLanes);
+    worker.sums = pieces.take<float>(packed_.chunk_count > 1 ? tile : 0);
+    worker.table = pieces.take<int16_t>(packed_.ring_rows * most_planes_ * packed_.K * kLanes);
+    worker.x = pieces.take<int16_t>(most_x_planes_ * (most_rows_ + packed_.row_span) *
+                                    packed_.pairs * 2 * kLanes);
     worker.patches = pieces.take<float>(pointwise_ ? 0 : conv_patches_scratch(shape_));
     worker.scale = pieces.take<float>(most_rows_ * kLanes);
     worker.factor = pieces.take<float>(most_rows_ * kLanes);
@@ -507,7 +219,7 @@ size_t LookupConv::place(unsigned char* scratch) {
 
 Memory LookupConv::memory() const {
   Memory memory;
-  memory.packed = words_.bytes() + codes_.bytes() + (bias_.size() + scale_.size()) * sizeof(float);
+  memory.packed = packed_.bytes() + (bias_.size() + scale_.size()) * sizeof(float);
   memory.scratch = scratch_;
   return memory;
 }
@@ -526,13 +238,13 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
     if (p + 2 * count <= last) {
       prefetch<0>(pixels + count * shape_.in_channels, count * shape_.in_channels);
     }
-    for (size_t i = 0; i < chunks_.size(); ++i) {
-      if (chunks_[i].moments != i) continue;
-      const int64_t g = static_cast<int64_t>(i / chunk_count_);
-      const int64_t from = chunks_[i].m0 * d_;
-      const int64_t width = std::min(chunks_[i].m1 * d_, channels_) - from;
+    for (size_t i = 0; i < packed_.chunks.size(); ++i) {
+      if (packed_.chunks[i].moments != i) continue;
+      const int64_t g = static_cast<int64_t>(i / packed_.chunk_count);
+      const int64_t from = packed_.chunks[i].m0 * packed_.d;
+      const int64_t width = std::min(packed_.chunks[i].m1 * packed_.d, packed_.channels) - from;
       float* squares = moments_ + static_cast<int64_t>(i) * 2 * size + p;
-      ops_.moments(pixels + g * channels_ + from, count, shape_.in_channels, width, squares,
+      ops_.moments(pixels + g * packed_.channels + from, count, shape_.in_channels, width, squares,
                    squares + size);
     }
   }
@@ -540,7 +252,7 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
 
 // Scale of a chunk's tables, from the largest patch of the image.
 void LookupConv::choose_scale(size_t index, Worker* worker) {
-  const Chunk& part = chunks_[index];
+  const Chunk& part = packed_.chunks[index];
   const int64_t size = shape_.in_h * shape_.in_w;
   ConvPatches patches;
   patches.shape = &shape_;
@@ -585,7 +297,7 @@ void LookupConv::set_pixels(const Column& column, const TapGrid& grid, int64_t r
 // Scale and factor of every lane of the item's column.
 void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
   const Column& column = columns_[static_cast<size_t>(item.column)];
-  const size_t index = static_cast<size_t>(item.group) * chunk_count_ + i;
+  const size_t index = static_cast<size_t>(item.group) * packed_.chunk_count + i;
   const int64_t lanes = column.rows * kLanes;
   if (!pointwise_) {
     std::fill_n(worker->scale, lanes, scales_[index].input);
@@ -593,9 +305,9 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
     return;
   }
   const int64_t size = shape_.in_h * shape_.in_w;
-  const float* squares = moments_ + static_cast<int64_t>(chunks_[index].moments) * 2 * size;
+  const float* squares = moments_ + static_cast<int64_t>(packed_.chunks[index].moments) * 2 * size;
   const float* sums = squares + size;
-  const ChunkBound& weights = chunks_[index].bound;
+  const ChunkBound& weights = packed_.chunks[index].bound;
   std::fill_n(worker->scale, lanes, 0.0f);
   std::fill_n(worker->factor, lanes, 0.0f);
   for (const Strip& strip : column.strips) {
@@ -619,16 +331,17 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
 // Lookups of one chunk, into the worker's tile.
 void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worker* worker) {
   const Column& column = columns_[static_cast<size_t>(item.column)];
-  const Chunk& part = chunk(item.group, i);
+  const Chunk& part = packed_.chunk(item.group, i);
+  const int64_t d = packed_.d, pairs = packed_.pairs, channels = packed_.channels;
   for (const ChunkGrid& chunk_grid : part.grids) {
-    const TapGrid& grid = grids_[static_cast<size_t>(chunk_grid.grid)];
+    const TapGrid& grid = packed_.grids[static_cast<size_t>(chunk_grid.grid)];
     const int64_t rows = column.rows + grid.row_span();
-    const int64_t x_plane = pairs_ * 2 * kLanes;
+    const int64_t x_plane = pairs * 2 * kLanes;
     const int64_t x_row = (part.m1 - part.m0) * x_plane;
     // Where d is even, the pairs of a chunk's channels are those of its subspaces in a row.
-    const int64_t at_once = d_ % 2 == 0 ? part.m1 - part.m0 : 1;
-    const int64_t first = item.group * channels_ + part.m0 * d_;
-    const int64_t count = std::min(channels_, part.m1 * d_) - part.m0 * d_;
+    const int64_t at_once = d % 2 == 0 ? part.m1 - part.m0 : 1;
+    const int64_t first = item.group * channels + part.m0 * d;
+    const int64_t count = std::min(channels, part.m1 * d) - part.m0 * d;
     const float* pixels[kLanes];
     const bool large = shape_.in_h * shape_.in_w * shape_.in_channels * 4 > caches().l2;
     for (int64_t row = large ? -kPrefetchRows : 0; row < rows; ++row) {
@@ -640,14 +353,14 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
       set_pixels(column, grid, row, image, pixels);
       const float* scale = worker->scale + (pointwise_ ? row * kLanes : 0);
       for (int64_t m = part.m0; m < part.m1; m += at_once) {
-        const int64_t width = std::min(at_once * d_, channels_ - m * d_);
+        const int64_t width = std::min(at_once * d, channels - m * d);
         int16_t* to = worker->x + row * x_row + (m - part.m0) * x_plane;
-        const int64_t written = (width + 1) / 2, expected = at_once * pairs_;
+        const int64_t written = (width + 1) / 2, expected = at_once * pairs;
         if (written < expected) {
           std::memset(to + written * 2 * kLanes, 0,
                       static_cast<size_t>((expected - written) * 2 * kLanes * 2));
         }
-        ops_.quantize(pixels, item.group * channels_ + m * d_, scale, width, to);
+        ops_.quantize(pixels, item.group * channels + m * d, scale, width, to);
       }
     }
     for (const Block& block : chunk_grid.blocks) {
@@ -663,44 +376,43 @@ void LookupConv::fill_tile(const Item& item, size_t i, const float* image, Worke
 void LookupConv::add_block(const Item& item, const Column& column, const TapGrid& grid,
                            const Block& block, size_t i, const int16_t* x, int64_t x_row,
                            Worker* worker) {
-  const std::vector<ChunkGrid>& grids = chunk(item.group, i).grids;
+  const std::vector<ChunkGrid>& grids = packed_.chunk(item.group, i).grids;
   const Pass* first = &grids.front().blocks.front().passes.front();
-  const Pass* last = i + 1 < chunk_count_ ? &grids.back().blocks.back().passes.back() : nullptr;
+  const Pass* last =
+      i + 1 < packed_.chunk_count ? &grids.back().blocks.back().passes.back() : nullptr;
   const int64_t planes = block.m1 - block.m0;
-  const int64_t plane = K_ * kLanes;
-  const int64_t word_plane = K_ * pairs_ * 2;
+  const int64_t plane = packed_.K * kLanes;
+  const int64_t word_plane = packed_.K * packed_.pairs * 2;
+  const int64_t window = packed_.window;
   int64_t built = 0;
-  for (int64_t row = 0; row < column.rows; row += window_) {
-    const int64_t rows = std::min(window_, column.rows - row);
+  for (int64_t row = 0; row < column.rows; row += window) {
+    const int64_t rows = std::min(window, column.rows - row);
     const int64_t needed = row + rows + grid.row_span();
     int16_t* table[kMaxRingRows];
     for (int64_t r = built; r < needed; ++r) {
-      table[r - built] = worker->table + r % ring_rows_ * planes * plane;
+      table[r - built] = worker->table + r % packed_.ring_rows * planes * plane;
     }
     for (int64_t p = 0; p < planes; ++p) {
-      const int64_t m = block.m0 + p;
-      const int64_t book = codebook_count_ == 1    ? 0
-                           : codebook_count_ == M_ ? m
-                                                   : item.group * M_ + m;
-      ops_.build(words_.data() + book * word_plane, K_, pairs_,
-                 x + built * x_row + p * pairs_ * 2 * kLanes, x_row, needed - built, table);
+      const int64_t book = packed_.codebook(item.group, block.m0 + p);
+      ops_.build(packed_.words.data() + book * word_plane, packed_.K, packed_.pairs,
+                 x + built * x_row + p * packed_.pairs * 2 * kLanes, x_row, needed - built, table);
       for (int64_t r = built; r < needed; ++r) table[r - built] += plane;
     }
     built = needed;
     for (int64_t r = row; r < needed; ++r) {
-      table[r - row] = worker->table + r % ring_rows_ * planes * plane;
+      table[r - row] = worker->table + r % packed_.ring_rows * planes * plane;
     }
     const int64_t outputs = item.c1 - item.c0;
     const int64_t at = row * outputs * kLanes;
     for (const Pass& pass : block.passes) {
-      ConvLookup lookup = lookup_of(grid, block, pass);
+      ConvLookup lookup = packed_.lookup(grid, block, pass);
       lookup.table = table;
-      lookup.codes = codes_.data() + pass.codes + item.c0 * pass.stride;
+      lookup.codes = packed_.codes.data() + pass.codes + item.c0 * pass.stride;
       lookup.outputs = outputs;
       lookup.rows = static_cast<int>(rows);
       lookup.fresh = &pass == first;
       lookup.tile = worker->tile + at;
-      lookup.tile_stride = window_ * kLanes;
+      lookup.tile_stride = window * kLanes;
       lookup.sums = &pass == last ? worker->sums + at : nullptr;
       lookup.factor = worker->factor + row * kLanes;
       lookup.first = i == 0;
@@ -711,13 +423,14 @@ void LookupConv::add_block(const Item& item, const Column& column, const TapGrid
 
 void LookupConv::run_item(const Item& item, const float* image, float* result, Worker* worker) {
   const Column& column = columns_[static_cast<size_t>(item.column)];
-  for (size_t i = 0; i < chunk_count_; ++i) {
+  for (size_t i = 0; i < packed_.chunk_count; ++i) {
     set_scales(item, i, worker);
     fill_tile(item, i, image, worker);
   }
   ConvFinish finish;
-  finish.tile_stride = window_ * kLanes;
-  const int64_t c = item.group * outputs_ + item.c0;
+  const int64_t window = packed_.window;
+  finish.tile_stride = window * kLanes;
+  const int64_t c = item.group * packed_.outputs + item.c0;
   finish.scale = scale_.empty() ? nullptr : scale_.data() + c;
   finish.bias = bias_.empty() ? nullptr : bias_.data() + c;
   finish.outputs = item.c1 - item.c0;
@@ -726,7 +439,7 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
   finish.pixels = pixels;
   finish.pooled = shape_.pooled();
   const auto tile_row = [&](int64_t row) {
-    return (row / window_ * window_ * finish.outputs + row % window_) * kLanes;
+    return (row / window * window * finish.outputs + row % window) * kLanes;
   };
   const int64_t width = finish.pooled ? shape_.pooled_w : shape_.out_w;
   for (int64_t row = 0; row < column.rows; row += finish.pooled ? 2 : 1) {
@@ -742,7 +455,7 @@ void LookupConv::run_item(const Item& item, const float* image, float* result, W
       }
       finish.factor = worker->factor + row * kLanes;
       finish.tile = worker->tile + tile_row(row);
-      finish.sums = chunk_count_ > 1 ? worker->sums + tile_row(row) : nullptr;
+      finish.sums = packed_.chunk_count > 1 ? worker->sums + tile_row(row) : nullptr;
       finish.below = finish.pooled && whole ? tile_row(row + 1) - tile_row(row) : 0;
       ops_.finish(finish);
     }
@@ -791,7 +504,7 @@ void LookupConv::run(const float* input, float* output, unsigned char* scratch) 
     parallel_for(pool_.get(), threads_, (shape_.in_h + kRows - 1) / kRows, [&](int64_t i, int) {
       measure(image, i * kRows, std::min(shape_.in_h, (i + 1) * kRows));
     });
-    const int64_t scales = pointwise_ ? 0 : static_cast<int64_t>(chunks_.size());
+    const int64_t scales = pointwise_ ? 0 : static_cast<int64_t>(packed_.chunks.size());
     parallel_for(pool_.get(), threads_, scales, [&](int64_t i, int worker) {
       choose_scale(static_cast<size_t>(i), &workers_[static_cast<size_t>(worker)]);
     });
