@@ -14,6 +14,7 @@ from functools import lru_cache
 LANES = 32
 MAX_TAPS = 6
 MAX_LANE_SPAN, MAX_ROW_SPAN = 16, 12
+NARROW_K, MAX_WIDE_WINDOW = 128, 2
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,8 @@ def _chunks(
 
     def rows_at_a_time(grid: _Grid) -> int:
         most = target.window[min(grid.nx, MAX_TAPS) - 1]
+        if K > NARROW_K:
+            most = min(most, MAX_WIDE_WINDOW)
         return max(min(most, 2), min(target.l1 * 2 // 3 // row_bytes - grid.row_span, most))
 
     window = min(map(rows_at_a_time, grids))

@@ -167,6 +167,8 @@ CORE = Path(__file__).parents[1] / "custom_ops" / "core"
     [
         ("conv_ops.h", "kLanes", cost_geometry.LANES),
         ("conv_ops.h", "kMaxTaps", cost_geometry.MAX_TAPS),
+        ("conv_ops.h", "kNarrowK", cost_geometry.NARROW_K),
+        ("conv_ops.h", "kMaxWideWindow", cost_geometry.MAX_WIDE_WINDOW),
         ("conv_geometry.cc", "kMaxLaneSpan", cost_geometry.MAX_LANE_SPAN),
         ("conv_geometry.cc", "kMaxRowSpan", cost_geometry.MAX_ROW_SPAN),
         ("fc_ops.h", "kFcBlock", cost_model.FC_BLOCK),

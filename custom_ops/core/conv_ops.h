@@ -20,8 +20,10 @@ inline constexpr int kLanes = 32;
 // Columns of a kernel that one call of `add` takes at most.
 inline constexpr int kMaxTaps = 6;
 
-// Output rows that one call of `add` takes at most.
-inline constexpr int kMaxWindow = 4;
+// Output rows that one call of `add` takes at most; two with more codewords than kNarrowK, whose
+// tables leave the L1 cache with more.
+inline constexpr int kMaxWindow = 4, kMaxWideWindow = 2;
+inline constexpr int64_t kNarrowK = 128;
 
 // The lookups of a block of planes (subspaces, or phases of subspaces) in a window of output rows.
 struct ConvLookup {
@@ -31,14 +33,15 @@ struct ConvLookup {
   int64_t plane_stride;  // from plane to plane, in int16
   int64_t row_step;
   int64_t K;
-  int planes, ny, nx;     // nx <= kMaxTaps
-  int first_lane;         // lanes by which the first kernel column is shifted
+  int planes, ny, nx;  // nx <= kMaxTaps
+  // Lanes by which the first kernel column is shifted; with the others at most 16.
+  int first_lane;
   int lane_step;          // lanes from kernel column to kernel column
-  const uint16_t* codes;  // [outputs], each as ConvOps::pack writes them; aligned to 8 bytes
+  const uint16_t* codes;  // [outputs], each as ConvOps::pack writes them
   int64_t outputs;
-  int rows;             // of the window, <= kMaxWindow
-  bool fresh;           // the tile holds nothing yet, which counts as zeros
-  int16_t* tile;        // [outputs][tile_stride / 32][32]; the window's rows come first
+  int rows;       // of the window: at most ConvOps::window, and kMaxWideWindow if K > kNarrowK
+  bool fresh;     // the tile holds nothing yet, which counts as zeros
+  int16_t* tile;  // [outputs][tile_stride / 32][32]; the window's rows come first
   int64_t tile_stride;  // in int16
   // Where the chunk's sums go in the end, of the tile's layout; null before the last lookups of a
   // chunk.
@@ -143,9 +146,8 @@ struct ConvOps {
   // bias[c]), or, pooled, the largest of up to four of these; NaN where one is.
   void (*finish)(const ConvFinish& finish);
 
-  // Output rows that `add` takes at most for a number of kernel columns and codewords, 1 to
-  // kMaxWindow.
-  int (*window)(int nx, int64_t K);
+  // Output rows that `add` should be given for a number of kernel columns, 1 to kMaxWindow.
+  int (*window)(int nx);
 };
 
 // Null where the build lacks the instruction set; whether the CPU has it is for the caller to know.

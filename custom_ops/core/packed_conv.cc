@@ -39,7 +39,8 @@ void PackedConv::make_chunks(const ConvOps& ops, const ConvShape& shape) {
   // than one subspace at a time only where they take half of it (measured on Zen 5).
   const int64_t row_bytes = K * kLanes * 2;
   for (const TapGrid& grid : grids) {
-    const int most = ops.window(std::min(grid.nx, kMaxTaps), K);
+    const int most = std::min(ops.window(std::min(grid.nx, kMaxTaps)),
+                              K > kNarrowK ? kMaxWideWindow : kMaxWindow);
     window = std::min(window, std::clamp<int64_t>(caches().l1 * 2 / 3 / row_bytes - grid.row_span(),
                                                   std::min(most, 2), most));
   }

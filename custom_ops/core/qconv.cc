@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "core/aligned.h"
+#include "core/conv_geometry.h"
 #include "core/cpu.h"
 #include "core/packed_conv.h"
+#include "core/table_scale.h"
 #include "core/thread_pool.h"
 
 namespace qcnn {

@@ -522,7 +522,7 @@ void finish_any(const ConvFinish& f) {
 
 void finish(const ConvFinish& f) { return f.pooled ? finish_any<true>(f) : finish_any<false>(f); }
 
-int window(int nx, int64_t) { return nx > 0 ? kMaxWindow : 0; }
+int window(int nx) { return nx > 0 ? kMaxWindow : 0; }
 
 constexpr ConvOps kOps = {moments, patches, quantize, build, conv_pack_each, add, finish, window};
 

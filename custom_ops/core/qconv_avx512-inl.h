@@ -93,7 +93,7 @@ void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, 
   }
 }
 
-inline __m512i packed(__m512 a, __m512 b) {
+inline __m512i rounded(__m512 a, __m512 b) {
   return _mm512_packs_epi32(_mm512_cvtps_epi32(a), _mm512_cvtps_epi32(b));
 }
 
@@ -117,7 +117,7 @@ inline void quantize_16(const float* const* pixels, int64_t first, const float* 
       x[j] =
           _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, pixels[p] + first), _mm512_set1_ps(scale[p]));
     }
-    const __m512i ab = packed(x[0], x[1]), cd = packed(x[2], x[3]);
+    const __m512i ab = rounded(x[0], x[1]), cd = rounded(x[2], x[3]);
     even[i] = every_other<false>(ab, cd);
     odd[i] = every_other<true>(ab, cd);
   }
@@ -156,7 +156,7 @@ inline void quantize_8(const float* const* pixels, int64_t first, const float* s
           _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, pixels[b] + first), _mm256_set1_ps(scale[b]));
       x[j] = _mm512_insertf32x8(_mm512_castps256_ps512(xa), xb, 1);
     }
-    const __m512i ab = packed(x[0], x[1]), cd = packed(x[2], x[3]);
+    const __m512i ab = rounded(x[0], x[1]), cd = rounded(x[2], x[3]);
     even[i] = every_other<false>(ab, cd);
     odd[i] = every_other<true>(ab, cd);
   }
@@ -382,7 +382,7 @@ void add_packed(const ConvLookup& l) {
   __m512 factor[2 * kRows];
   for (int i = 0; kSums && i < 2 * kRows; ++i) factor[i] = _mm512_load_ps(l.factor + 16 * i);
   const __mmask32 has_tile = l.fresh ? 0 : 0xffffffffu;
-  const __mmask16 has_sums = l.first ? 0 : 0xffffu;
+  const __mmask16 has_sums = static_cast<__mmask16>(l.first ? 0 : 0xffff);
   int16_t* tile = l.tile;
   float* sums = l.sums;
   const int64_t stride = l.tile_stride;
@@ -405,15 +405,15 @@ void add_packed(const ConvLookup& l) {
       for (int i = 0; i < kX; ++i) {
         total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
       }
-      if (!kSums) {
+      if constexpr (kSums) {
+        float* to = sums + kLanes * v;
+        const __m512 low = _mm512_maskz_load_ps(has_sums, to);
+        const __m512 high = _mm512_maskz_load_ps(has_sums, to + 16);
+        _mm512_store_ps(to, _mm512_fmadd_ps(low_floats(total), factor[2 * v], low));
+        _mm512_store_ps(to + 16, _mm512_fmadd_ps(high_floats(total), factor[2 * v + 1], high));
+      } else {
         _mm512_store_si512(tile + kLanes * v, total);
-        continue;
       }
-      float* to = sums + kLanes * v;
-      const __m512 low = _mm512_maskz_load_ps(has_sums, to);
-      const __m512 high = _mm512_maskz_load_ps(has_sums, to + 16);
-      _mm512_store_ps(to, _mm512_fmadd_ps(low_floats(total), factor[2 * v], low));
-      _mm512_store_ps(to + 16, _mm512_fmadd_ps(high_floats(total), factor[2 * v + 1], high));
     }
     if (kSums) sums += stride;
   }
@@ -450,9 +450,8 @@ void add_any(const ConvLookup& l) {
   }
 }
 
-// A window has so many rows: more accumulators than registers, or more table than L1 cache, are of
-// no use.
-int window(int nx, int64_t K) { return nx <= 4 && K <= 128 ? 4 : 2; }
+// With more, there are fewer registers than accumulators.
+int window(int nx) { return nx <= 4 ? kMaxWindow : 2; }
 
 template <int kX, int kY, int kRows, int kBits>
 void add_bits(const ConvLookup& l) {
@@ -465,9 +464,9 @@ template <int kX, int kY, int kRows>
 void add_rows(const ConvLookup& l) {
   if constexpr (kY == 0) {
     add_any<kX, kRows>(l);
-  } else if (l.K <= 128) {
+  } else if (l.K <= kNarrowK) {
     add_bits<kX, kY, kRows, 7>(l);
-  } else if constexpr (kRows <= 2) {
+  } else if constexpr (kRows <= kMaxWideWindow) {
     add_bits<kX, kY, kRows, 8>(l);
   }
 }
@@ -486,7 +485,8 @@ void add_window(const ConvLookup& l) {
 // codes: 16 * ny + nx, or 0.
 int packed_shape(const ConvLookup& l) {
   if (l.planes > 1 || (l.ny > 1 && l.row_step != 1)) return 0;
-  for (const int shape : {0x11, 0x22, 0x32, 0x23, 0x33, 0x34, 0x44, 0x55}) {
+  static constexpr int kShapes[] = {0x11, 0x22, 0x32, 0x23, 0x33, 0x34, 0x44, 0x55};
+  for (const int shape : kShapes) {
     if (shape == 16 * l.ny + l.nx) return shape;
   }
   return 0;
@@ -499,7 +499,7 @@ int64_t pack(const ConvLookup& l, const uint8_t* codes, uint16_t* packed) {
     if (packed != nullptr) packed[0] = codes[0];
     return 1;
   }
-  const int bits = l.K <= 128 ? 7 : 8, per_word = 64 / bits, taps = l.ny * l.nx;
+  const int bits = l.K <= kNarrowK ? 7 : 8, per_word = 64 / bits, taps = l.ny * l.nx;
   for (int i = 0; packed != nullptr && i < taps; i += per_word, packed += 4) {
     uint64_t word = 0;
     for (int j = 0; j < per_word && i + j < taps; ++j) {
@@ -511,7 +511,8 @@ int64_t pack(const ConvLookup& l, const uint8_t* codes, uint16_t* packed) {
 }
 
 void add(const ConvLookup& l) {
-  assert(l.rows >= 1 && l.rows <= window(l.nx, l.K));
+  assert(l.rows >= 1 && l.rows <= window(l.nx));
+  assert(l.rows <= kMaxWideWindow || l.K <= kNarrowK);
   switch (packed_shape(l)) {
     case 0x11:
       return add_window<1, 1>(l);

@@ -386,13 +386,13 @@ void add_fixed(const ConvLookup& l, int first_row) {
 
 // aarch64 has 32 registers, armv7 16; some must be left for what is being loaded.
 #if defined(__aarch64__)
-int window(int nx, int64_t) { return nx == 1 ? 4 : nx == 2 ? 3 : nx == 3 ? 2 : 1; }
+int window(int nx) { return nx == 1 ? 4 : nx == 2 ? 3 : nx == 3 ? 2 : 1; }
 template <int kX>
 constexpr int regs() {
   return 4;
 }
 #else
-int window(int nx, int64_t) { return nx == 1 ? 3 : 1; }
+int window(int nx) { return nx == 1 ? 3 : 1; }
 template <int kX>
 constexpr int regs() {
   return kX <= 3 ? 4 : 2;
