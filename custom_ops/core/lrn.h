@@ -18,7 +18,7 @@ using LrnFunction = void (*)(const LrnShape& shape, int64_t count, const float* 
 using MaxFunction = void (*)(int64_t channels, int64_t count, const float* const* pixels,
                              float* output);
 
-// In double precision and with pow: the oracle.
+// In double precision and with pow: the oracle. What float cannot hold is infinite here, too.
 void lrn_reference(const LrnShape& shape, int64_t count, const float* input, float* output);
 void max_reference(int64_t channels, int64_t count, const float* const* pixels, float* output);
 

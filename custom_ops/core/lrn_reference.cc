@@ -1,9 +1,20 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "core/lrn.h"
 
 namespace qcnn {
+namespace {
+
+// What float makes of a value, but for rounding.
+double in_range(double value) {
+  constexpr double kMost = static_cast<double>(std::numeric_limits<float>::max());
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return value > kMost ? kInfinity : value < -kMost ? -kInfinity : value;
+}
+
+}  // namespace
 
 void lrn_reference(const LrnShape& shape, int64_t count, const float* input, float* output) {
   const int64_t channels = shape.channels;
@@ -15,7 +26,8 @@ void lrn_reference(const LrnShape& shape, int64_t count, const float* input, flo
       for (int64_t j = std::max<int64_t>(c - radius, 0); j <= last; ++j) {
         sum += static_cast<double>(input[j]) * static_cast<double>(input[j]);
       }
-      const double power = std::pow(shape.bias + shape.alpha * sum, -shape.beta);
+      const double s = in_range(shape.bias + shape.alpha * in_range(sum));
+      const double power = std::pow(s, -shape.beta);
       output[c] = static_cast<float>(input[c] * power);
     }
   }
