@@ -144,8 +144,8 @@ class Stranger {
         if (node.option_map.empty()) {
           const auto at = pick(4);
           u32(node.lrn_params[at], at == 0 ? static_cast<uint32_t>(odd_number()) : odd_float());
-          // Behind a convolution, whose zeros are not quite 0, it may become 1 / x.
-          if (map_.nodes.size() > 1) tellable_ = false;
+          // x / x^2 of what is not quite 0, x to the power of the least of floats: nothing to tell.
+          if (at > 0) tellable_ = false;
         } else {
           node.option_map[pick(node.option_map.size())].second = odd_number();
           write_options(&node);
