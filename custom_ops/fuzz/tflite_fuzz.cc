@@ -364,6 +364,8 @@ void fuzz(const uint8_t* data, size_t size) {
     most = std::max(most, std::abs(wanted.output[i]));
     worst = std::max(worst, std::abs(outcome.output[i] - wanted.output[i]));
   }
+  // An activation that clips hides how large the sums were, and so how exact.
+  if (most == 1.0f || most == 6.0f) return;
   // Far above what rounding does to these models.
   if (most < 1e6f && !(worst <= 0.1f * most + 0.1f)) {
     fail("the answer strays",
