@@ -12,11 +12,20 @@ namespace qcnn {
 
 inline constexpr size_t kCacheLine = 64;
 
-// No array is larger: rounded up to cache lines and with one more it is still a size.
-inline constexpr size_t kMostBytes =
-    static_cast<size_t>(PTRDIFF_MAX) / kCacheLine * kCacheLine - kCacheLine;
+// A page of this size, where the system has such, saves translations of addresses. Measured on an
+// Intel Xeon (Emerald Rapids, virtual): 13 MB of codes are read from memory in a sixth less time.
+inline constexpr size_t kHugePage = size_t{2} << 20;
 
-// An array of plain values that begins on a cache line. Not initialised. Throws std::bad_alloc.
+// No array is larger: rounded up to cache lines and with a huge page more it is still a size.
+inline constexpr size_t kMostBytes =
+    static_cast<size_t>(PTRDIFF_MAX) / kCacheLine * kCacheLine - kHugePage;
+
+// Asks for huge pages for memory not yet touched, where the system gives them on request.
+// memory: from a huge page on.
+void want_huge_pages(unsigned char* memory, size_t bytes);
+
+// An array of plain values that begins on a cache line, a large one on a huge page. Not
+// initialised. Throws std::bad_alloc.
 template <typename T>
 class AlignedArray {
  public:
@@ -33,9 +42,12 @@ class AlignedArray {
     if (size <= 0) return;
     if (static_cast<uint64_t>(size) > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const size_t bytes = static_cast<size_t>(size) * sizeof(T);
-    memory_.reset(new unsigned char[bytes + kCacheLine]);
+    const size_t alignment = bytes < kHugePage ? kCacheLine : kHugePage;
+    memory_.reset(new unsigned char[bytes + alignment]);
     const uintptr_t start = reinterpret_cast<uintptr_t>(memory_.get());
-    data_ = reinterpret_cast<T*>((start + kCacheLine - 1) / kCacheLine * kCacheLine);
+    unsigned char* first = memory_.get() + (alignment - start % alignment) % alignment;
+    if (alignment == kHugePage) want_huge_pages(first, bytes);
+    data_ = reinterpret_cast<T*>(first);
     size_ = size;
   }
 

@@ -85,25 +85,5 @@ TEST(Info, LayersOfAnInterpreterShareScratch) {
   EXPECT_EQ(total_memory().scratch, before + 10);
 }
 
-TEST(Info, PiecesBeginOnCacheLinesAndAreNeverTooLarge) {
-  alignas(kCacheLine) unsigned char memory[256];
-  AlignedPieces counted(nullptr), pieces(memory);
-  for (AlignedPieces* of : {&counted, &pieces}) {
-    unsigned char* first = of->take<unsigned char>(5);
-    float* second = of->take<float>(17);
-    EXPECT_EQ(first, of == &pieces ? memory : nullptr);
-    EXPECT_EQ(second, of == &pieces ? reinterpret_cast<float*>(memory + 64) : nullptr);
-    EXPECT_EQ(of->bytes(), 192u);
-  }
-  EXPECT_THROW(counted.take<float>(int64_t{1} << 62), std::bad_alloc);
-  EXPECT_EQ(counted.bytes(), 192u);
-  // Where addresses have 32 bits, a second piece must not begin again at 0.
-  AlignedPieces large(nullptr);
-  large.take<unsigned char>(static_cast<int64_t>(kMostBytes / 2));
-  large.take<unsigned char>(static_cast<int64_t>(kMostBytes / 2) - 256);
-  EXPECT_THROW(large.take<unsigned char>(static_cast<int64_t>(kMostBytes / 4)), std::bad_alloc);
-  EXPECT_GE(large.bytes(), kMostBytes - 512);
-}
-
 }  // namespace
 }  // namespace qcnn
