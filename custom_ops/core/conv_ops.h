@@ -32,7 +32,7 @@ struct ConvLookup {
   const int16_t* const* table;
   int64_t plane_stride;  // from plane to plane, in int16
   int64_t row_step;
-  int64_t K;
+  int64_t K;           // codewords of a codebook
   int planes, ny, nx;  // nx <= kMaxTaps
   // Lanes by which the first kernel column is shifted; with the others at most 16.
   int first_lane;

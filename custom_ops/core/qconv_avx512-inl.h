@@ -459,7 +459,7 @@ void add_bits(const ConvLookup& l) {
   add_packed<kX, kY, kRows, kBits, false>(l);
 }
 
-// kY 0: any number of planes and kernel rows.
+// kY 0: any number of planes and kernel rows. Wide K and more rows never come: see `add`.
 template <int kX, int kY, int kRows>
 void add_rows(const ConvLookup& l) {
   if constexpr (kY == 0) {
@@ -481,25 +481,41 @@ void add_window(const ConvLookup& l) {
   }
 }
 
+using Loop = void (*)(const ConvLookup&);
+
 // Kernels of 1x1, 3x3 and 5x5, and the phases of strided ones, have loops of their own, with packed
-// codes: 16 * ny + nx, or 0.
-int packed_shape(const ConvLookup& l) {
-  if (l.planes > 1 || (l.ny > 1 && l.row_step != 1)) return 0;
-  static constexpr int kShapes[] = {0x11, 0x22, 0x32, 0x23, 0x33, 0x34, 0x44, 0x55};
-  for (const int shape : kShapes) {
-    if (shape == 16 * l.ny + l.nx) return shape;
+// codes. Null for others.
+Loop packed_loop(const ConvLookup& l) {
+  if (l.planes > 1 || (l.ny > 1 && l.row_step != 1)) return nullptr;
+  switch (16 * l.ny + l.nx) {
+    case 0x11:
+      return add_window<1, 1>;
+    case 0x22:
+      return add_window<2, 2>;
+    case 0x32:
+      return add_window<2, 3>;
+    case 0x23:
+      return add_window<3, 2>;
+    case 0x33:
+      return add_window<3, 3>;
+    case 0x34:
+      return add_window<4, 3>;
+    case 0x44:
+      return add_window<4, 4>;
+    case 0x55:
+      return add_window<5, 5>;
+    default:
+      return nullptr;
   }
-  return 0;
 }
 
 int64_t pack(const ConvLookup& l, const uint8_t* codes, uint16_t* packed) {
-  const int shape = packed_shape(l);
-  if (shape == 0) return conv_pack_each(l, codes, packed);
-  if (shape == 0x11) {
+  if (packed_loop(l) == nullptr) return conv_pack_each(l, codes, packed);
+  const int bits = l.K <= kNarrowK ? 7 : 8, per_word = 64 / bits, taps = l.ny * l.nx;
+  if (taps == 1) {
     if (packed != nullptr) packed[0] = codes[0];
     return 1;
   }
-  const int bits = l.K <= kNarrowK ? 7 : 8, per_word = 64 / bits, taps = l.ny * l.nx;
   for (int i = 0; packed != nullptr && i < taps; i += per_word, packed += 4) {
     uint64_t word = 0;
     for (int j = 0; j < per_word && i + j < taps; ++j) {
@@ -513,26 +529,7 @@ int64_t pack(const ConvLookup& l, const uint8_t* codes, uint16_t* packed) {
 void add(const ConvLookup& l) {
   assert(l.rows >= 1 && l.rows <= window(l.nx));
   assert(l.rows <= kMaxWideWindow || l.K <= kNarrowK);
-  switch (packed_shape(l)) {
-    case 0x11:
-      return add_window<1, 1>(l);
-    case 0x22:
-      return add_window<2, 2>(l);
-    case 0x32:
-      return add_window<2, 3>(l);
-    case 0x23:
-      return add_window<3, 2>(l);
-    case 0x33:
-      return add_window<3, 3>(l);
-    case 0x34:
-      return add_window<4, 3>(l);
-    case 0x44:
-      return add_window<4, 4>(l);
-    case 0x55:
-      return add_window<5, 5>(l);
-    default:
-      break;
-  }
+  if (const Loop loop = packed_loop(l)) return loop(l);
   switch (l.nx) {
     case 1:
       return add_window<1, 0>(l);
