@@ -104,8 +104,9 @@ inline __m512i every_other(__m512i a, __m512i b) {
       _mm512_shuffle_ps(_mm512_castsi512_ps(a), _mm512_castsi512_ps(b), kOdd ? 0xdd : 0x88));
 }
 
-// Up to 16 channels of 16 pixels. Two pixels are packed into a register of int16, in which 128 bits
-// hold two pairs of channels of each; four pixels side by side then are 128 bits of one pair.
+// Up to 16 channels of every second of 32 pixels. Two pixels are packed into a register of int16,
+// in which 128 bits hold two pairs of channels of each; four pixels side by side then are 128 bits
+// of one pair.
 inline void quantize_16(const float* const* pixels, int64_t first, const float* scale,
                         int64_t channels, int16_t* out) {
   const __mmask16 mask = static_cast<__mmask16>((1u << channels) - 1u);
@@ -113,7 +114,7 @@ inline void quantize_16(const float* const* pixels, int64_t first, const float* 
   for (int i = 0; i < 4; ++i) {
     __m512 x[4];
     for (int j = 0; j < 4; ++j) {
-      const int p = 4 * i + j;
+      const int p = 2 * (4 * i + j);
       x[j] =
           _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, pixels[p] + first), _mm512_set1_ps(scale[p]));
     }
@@ -149,7 +150,7 @@ inline void quantize_8(const float* const* pixels, int64_t first, const float* s
   for (int i = 0; i < 2; ++i) {
     __m512 x[4];
     for (int j = 0; j < 4; ++j) {
-      const int a = 8 * i + j, b = a + 4;
+      const int a = 2 * (8 * i + j), b = a + 8;
       const __m256 xa =
           _mm256_mul_ps(_mm256_maskz_loadu_ps(mask, pixels[a] + first), _mm256_set1_ps(scale[a]));
       const __m256 xb =
@@ -171,25 +172,23 @@ void quantize(const float* const* pixels, int64_t first, const float* scale, int
               int16_t* out) {
   for (int64_t j = 0; j < width;) {
     const int64_t left = width - j < 16 ? width - j : 16;
-    for (int half = 0; half < 2; ++half) {
-      const float* const* px = pixels + 16 * half;
-      int16_t* to = out + j * kLanes + 32 * half;
+    for (int odd = 0; odd < 2; ++odd) {
+      int16_t* to = out + j * kLanes + 32 * odd;
       if (left > 8) {
-        quantize_16(px, first + j, scale + 16 * half, left, to);
+        quantize_16(pixels + odd, first + j, scale + odd, left, to);
       } else {
-        quantize_8(px, first + j, scale + 16 * half, left, to);
+        quantize_8(pixels + odd, first + j, scale + odd, left, to);
       }
     }
     j += left;
   }
 }
 
-// The odd int16 of two registers, which are the high halves of 32 sums.
-inline __m512i high_halves(__m512i low_lanes, __m512i high_lanes) {
-  alignas(64) static const uint16_t kOdd[32] = {1,  3,  5,  7,  9,  11, 13, 15, 17, 19, 21,
-                                                23, 25, 27, 29, 31, 33, 35, 37, 39, 41, 43,
-                                                45, 47, 49, 51, 53, 55, 57, 59, 61, 63};
-  return _mm512_permutex2var_epi16(low_lanes, _mm512_load_si512(kOdd), high_lanes);
+// Lane 2 * i + odd lies at i + 16 * odd in the rows that quantize() writes: the high halves of the
+// sums of even and odd lanes then only have to be put together, which takes two operations where a
+// permutation of two registers takes three on Intel cores.
+inline __m512i high_halves(__m512i even, __m512i odd) {
+  return _mm512_mask_mov_epi16(_mm512_srli_epi32(even, 16), 0xaaaaaaaau, odd);
 }
 
 inline __m512i word_at(const int16_t* words) {
@@ -370,8 +369,9 @@ struct PackedCodes {
 };
 
 // One plane and kY kernel rows, one table row apart. One accumulator for each kernel column and row
-// of the window, so that every load is aligned; the lanes are shifted once at the end. kSums: the
-// last lookups of a chunk. No branches and few pointers: one on the stack would be a load more.
+// of the window, so that every load is aligned; the lanes are shifted once at the end, those of the
+// first column not at all. kSums: the last lookups of a chunk. No branches and few pointers: one on
+// the stack would be a load more.
 template <int kX, int kY, int kRows, int kBits, bool kSums>
 void add_packed(const ConvLookup& l) {
   using Packed = PackedCodes<kX * kY, kBits>;
@@ -401,8 +401,9 @@ void add_packed(const ConvLookup& l) {
       }
     }
     for (int v = 0; v < kRows; ++v) {
-      __m512i total = _mm512_maskz_loadu_epi16(has_tile, tile + kLanes * v);
-      for (int i = 0; i < kX; ++i) {
+      __m512i total =
+          _mm512_add_epi16(_mm512_maskz_loadu_epi16(has_tile, tile + kLanes * v), sum[0][v]);
+      for (int i = 1; i < kX; ++i) {
         total = _mm512_add_epi16(total, _mm512_permutexvar_epi16(shift[i], sum[i][v]));
       }
       if constexpr (kSums) {
@@ -484,9 +485,9 @@ void add_window(const ConvLookup& l) {
 using Loop = void (*)(const ConvLookup&);
 
 // Kernels of 1x1, 3x3 and 5x5, and the phases of strided ones, have loops of their own, with packed
-// codes. Null for others.
+// codes. Null for others, and for what is left of a kernel wider than kMaxTaps.
 Loop packed_loop(const ConvLookup& l) {
-  if (l.planes > 1 || (l.ny > 1 && l.row_step != 1)) return nullptr;
+  if (l.planes > 1 || (l.ny > 1 && l.row_step != 1) || l.first_lane != 0) return nullptr;
   switch (16 * l.ny + l.nx) {
     case 0x11:
       return add_window<1, 1>;
