@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmarks import arm_mca
 from benchmarks.arm_mca import CORES, LANES, Kernels, Machine
-from benchmarks.fit_cost_model import WINDOWS, chunk_weights, store
+from benchmarks.fit_cost_model import WINDOWS, chunk_weights
+from qcnn_tflite.cost_model import COEFFICIENTS
 from qcnn_tflite.result_document import now
 
 
@@ -105,7 +106,7 @@ def main() -> int:
     kernels, machine = Kernels(args.clang), Machine(args.mca, args.core)
     for name, half in (("neon", False), ("neon_dotprod", True)):
         entry = kernel_entry(kernels, machine, half, args.ghz)
-        store(name, entry)
+        COEFFICIENTS.store(name, entry)
         print(f"{name}: conv {entry['conv']}, fc {entry['fc']}")
     return 0
 

@@ -312,22 +312,10 @@ def main() -> int:
         times = measure(args.program, kernel, [*trained, *network_layers()])
         if not args.compare:
             chosen = {name: times[name] for name in trained}
-            store(kernel, fit_kernel(kernel, chosen, _cache_sizes()))
+            cost_model.COEFFICIENTS.store(kernel, fit_kernel(kernel, chosen, _cache_sizes()))
         lines += comparison(kernel, times)
     print("\n".join(lines))
     return 0
-
-
-def store(kernel: str, model: Mapping[str, Any]) -> None:
-    """Put an entry into ``cost_model.json``, in place of the kernel's old one."""
-    document = {"format": 1, "unit": "ns", "kernels": {}}
-    if cost_model.PATH.exists():
-        document = json.loads(cost_model.PATH.read_text(encoding="utf-8"))
-    kernels = {**document["kernels"], kernel: model}
-    order = [name for name in WINDOWS if name in kernels]
-    document["kernels"] = {name: kernels[name] for name in order}
-    cost_model.PATH.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    cost_model.reload()
 
 
 if __name__ == "__main__":

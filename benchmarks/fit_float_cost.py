@@ -92,10 +92,8 @@ def main() -> None:
     }
     print(json.dumps(entry, indent=2))
     if args.write:
-        document = json.loads(float_cost.PATH.read_text(encoding="utf-8"))
         for kernel in args.kernels:
-            document["kernels"][kernel] = entry
-        float_cost.PATH.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            float_cost.COEFFICIENTS.store(kernel, entry)
 
 
 if __name__ == "__main__":

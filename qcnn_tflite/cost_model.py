@@ -2,20 +2,19 @@
 
 A kernel's time is a sum of counts (tables built, lookups, values quantized and finished; see
 `conv_counts` and `fc_counts`) times coefficients in nanoseconds, one thread. ``cost_model.json``
-holds them with their origin; ``benchmarks/fit_cost_model.py`` fits them.
+holds them with their origin, of this processor or another one;
+``benchmarks/fit_cost_model.py`` fits them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
+from .coefficients import Coefficients
 from .cost_geometry import ConvLayerShape, Target, conv_counts
-from .errors import ConfigError
 
 __all__ = [
     "ConvLayerShape",
@@ -27,7 +26,7 @@ __all__ = [
     "predict_ms",
 ]
 
-PATH = Path(__file__).with_name("cost_model.json")
+COEFFICIENTS = Coefficients(Path(__file__).with_name("cost_model.json"), "cost model")
 # From so many rows on a fully-connected layer runs as a 1x1 convolution (core/qfc.cc).
 CONV_ROWS = 8
 FC_BLOCK = 256
@@ -124,24 +123,18 @@ def fc_counts(shape: FcLayerShape, K: int, d: int, target: Target) -> dict[str, 
 
 def kernel_names() -> list[str]:
     """Kernels with coefficients."""
-    return list(_document()["kernels"])
+    return COEFFICIENTS.kernels()
 
 
 def kernel_model(kernel: str) -> Mapping[str, Any]:
-    """Coefficients of a kernel and their origin, as ``cost_model.json`` has them.
+    """Coefficients of a kernel and their origin, as ``cost_model.json`` has them for this machine.
 
     Raises
     ------
     ConfigError
         If there are none.
     """
-    kernels: Mapping[str, Mapping[str, Any]] = _document()["kernels"]
-    if kernel not in kernels:
-        raise ConfigError(
-            f"there is no cost model of the kernel {kernel!r}; "
-            f"there is one of {', '.join(kernels) or 'none'}"
-        )
-    return kernels[kernel]
+    return COEFFICIENTS.of(kernel)
 
 
 def kernel_target(model: Mapping[str, Any]) -> Target:
@@ -156,16 +149,5 @@ def origin(kernel: str) -> str:
     return f"{model['machine']}, {model['date'][:10]}"
 
 
-def reload() -> None:
-    """Read ``cost_model.json`` again."""
-    _document.cache_clear()
-
-
 def _total(coefficients: Mapping[str, float], counts: Mapping[str, float]) -> float:
     return sum(coefficients.get(name, 0.0) * count for name, count in counts.items())
-
-
-@cache
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
-    return document

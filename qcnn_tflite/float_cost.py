@@ -1,22 +1,18 @@
 """Predicts the time of a float layer in the stock runtime, to weigh it against a quantized one.
 
-``float_cost.json`` holds, for the machine behind each kernel of the cost model, nanoseconds per
+``float_cost.json`` holds, for the machines behind each kernel of the cost model, nanoseconds per
 multiply-accumulate, per weight and per layer, with their origin. ``benchmarks/fit_float_cost.py``
 fits those that were measured.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from .errors import ConfigError
+from .coefficients import Coefficients
 from .graph import Layer
 
-PATH = Path(__file__).with_name("float_cost.json")
+COEFFICIENTS = Coefficients(Path(__file__).with_name("float_cost.json"), "float cost")
 NAMES = ("mac", "weight", "layer")
 # Positions from which on a layer is bound by arithmetic.
 _OFTEN = 8
@@ -37,13 +33,13 @@ def predict_ms(layer: Layer, kernel: str) -> float:
     ConfigError
         If there are no coefficients for its machine.
     """
-    model = _entry(kernel)
+    model = COEFFICIENTS.of(kernel)
     return 1e-6 * sum(float(model[name]) * count for name, count in counts(layer).items())
 
 
 def origin(kernel: str) -> str:
     """Where the float times of a kernel's machine come from, for people."""
-    model = _entry(kernel)
+    model = COEFFICIENTS.of(kernel)
     return f"{model['machine']}, {model['source']}"
 
 
@@ -60,19 +56,3 @@ def counts(layer: Layer) -> dict[str, float]:
         "weight": 0.0 if often else float(layer.weight_count),
         "layer": 1.0,
     }
-
-
-def _entry(kernel: str) -> Mapping[str, Any]:
-    kernels: Mapping[str, Mapping[str, Any]] = _document()["kernels"]
-    if kernel not in kernels:
-        raise ConfigError(
-            f"there are no float times for the machine of kernel {kernel!r}; "
-            f"there are for {', '.join(kernels) or 'none'}"
-        )
-    return kernels[kernel]
-
-
-@cache
-def _document() -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(PATH.read_text(encoding="utf-8"))
-    return document

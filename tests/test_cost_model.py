@@ -11,7 +11,7 @@ import pytest
 from small_network import float_model
 
 import qcnn_tflite
-from qcnn_tflite import cost_geometry, cost_model
+from qcnn_tflite import coefficients, cost_geometry, cost_model
 from qcnn_tflite.cost_geometry import ConvLayerShape, Target, conv_counts
 from qcnn_tflite.cost_model import FcLayerShape, fc_counts, predict_ms
 from qcnn_tflite.errors import ConfigError, RuntimeMissingError
@@ -94,11 +94,11 @@ def test_more_work_takes_longer(kernel):
 
 
 def test_coefficients_are_complete_and_not_negative():
-    document = json.loads(cost_model.PATH.read_text(encoding="utf-8"))
-    assert document["format"] == 1
+    document = json.loads(cost_model.COEFFICIENTS.path.read_text(encoding="utf-8"))
+    assert document["format"] == coefficients.FORMAT
     assert "avx512_vnni" in document["kernels"]
     conv = set(conv_counts(WIDE, K=16, d=8, target=TARGET))
-    for model in document["kernels"].values():
+    for model in (model for models in document["kernels"].values() for model in models):
         assert model["machine"] and model["date"] and model["source"]
         assert set(model["conv"]) <= conv
         assert set(model["fc"]) <= FC_NAMES

@@ -130,8 +130,8 @@ struct ConvOps {
                 int64_t rows, int16_t* const* table);
 
   // Writes the codes of one output, [planes][ny][nx], as `add` reads them from a ConvLookup of
-  // these K, planes, ny, nx, row_step and first_lane, and returns how many uint16 they take. packed:
-  // null to learn that.
+  // these K, planes, ny, nx, row_step and first_lane, and returns how many uint16 they take.
+  // packed: null to learn that.
   int64_t (*pack)(const ConvLookup& lookup, const uint8_t* codes, uint16_t* packed);
 
   // tile[c][v][lane] += sum over planes, ky, kx of

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from benchmarks import fit_cost_model
-from qcnn_tflite import cost_model
+from qcnn_tflite import machine
+from qcnn_tflite.coefficients import Coefficients
 from qcnn_tflite.cost_geometry import ConvLayerShape, Target, conv_counts
 from qcnn_tflite.cost_model import FcLayerShape
 
@@ -74,15 +73,10 @@ def test_measuring_takes_the_fastest_of_all_rounds(tmp_path):
         fit_cost_model.measure(program, "avx2", ["alexnet/fc7"])
 
 
-def test_a_kernel_is_stored_beside_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(cost_model, "PATH", tmp_path / "cost_model.json")
+def test_a_fitted_kernel_can_be_stored(tmp_path):
     times = dict.fromkeys(fit_cost_model.training_layers(), 1e5)
     model = fit_cost_model.fit_kernel("avx2", times, (48 << 10, 1 << 20))
-    try:
-        for kernel in ("neon", "avx2", "avx512"):
-            fit_cost_model.store(kernel, model)
-        assert cost_model.kernel_names() == ["avx512", "avx2", "neon"]
-        assert json.loads(cost_model.PATH.read_text())["kernels"]["avx2"] == model
-    finally:
-        monkeypatch.undo()
-        cost_model.reload()
+    coefficients = Coefficients(tmp_path / "cost_model.json", "cost model")
+    coefficients.store("avx2", model)
+    assert coefficients.of("avx2") == model
+    assert model["machine"] == machine.cpu_name()
