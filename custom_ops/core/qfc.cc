@@ -24,6 +24,9 @@ constexpr int64_t kConvRows = 8;
 // words themselves may be faster than lookups, for all that they are twice the size of codes.
 constexpr int64_t kPaletteWords = 64;
 
+// Parts of the outputs that a thread takes, where there are several.
+constexpr int64_t kPartsOfThread = 4;
+
 // Subspaces that share a scale.
 struct Chunk {
   int64_t u0 = 0, u1 = 0;  // units
@@ -107,7 +110,8 @@ class LookupFc final : public FcLayer {
   Codes unpacked() const;
   size_t place(unsigned char* scratch);
   void build_chunk(size_t i, const float* row);
-  void run_block(int64_t block, float* output);
+  void run_blocks(int64_t b0, int64_t b1, float* output);
+  int64_t packed_at(const Chunk& chunk, int64_t block) const;
 
   const FcOps& ops_;
   const ConvOps& conv_ops_;
@@ -117,8 +121,9 @@ class LookupFc final : public FcLayer {
   int64_t entries_, pairs_, unit_, units_, blocks_;
   int64_t unit_bytes_ = 0;
   std::vector<Chunk> chunks_;
-  AlignedArray<int16_t> words_;         // [codebooks][pairs][entries][2]
-  AlignedArray<unsigned char> packed_;  // [blocks][units][unit_bytes]
+  AlignedArray<int16_t> words_;  // [codebooks][pairs][entries][2]
+  // [blocks][units of the chunk][unit_bytes] of each chunk: in the order in which they are read.
+  AlignedArray<unsigned char> packed_;
 
   // Of the plan.
   int threads_ = 1;
@@ -203,15 +208,18 @@ void LookupFc::pack() {
 
   packed_.resize(blocks_ * units_ * unit_bytes_);
   std::vector<uint8_t> unit(static_cast<size_t>(unit_ * kFcBlock));
-  for (int64_t block = 0; block < blocks_; ++block) {
-    const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
-    for (int64_t u = 0; u < units_; ++u) {
-      std::fill(unit.begin(), unit.end(), uint8_t{0});
-      for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
-        const uint8_t* from = codes.codes.data() + (u * unit_ + j) * outputs;
-        std::copy(from + c0, from + c1, unit.begin() + j * kFcBlock);
+  for (const Chunk& chunk : chunks_) {
+    for (int64_t block = 0; block < blocks_; ++block) {
+      const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
+      for (int64_t u = chunk.u0; u < chunk.u1; ++u) {
+        std::fill(unit.begin(), unit.end(), uint8_t{0});
+        for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
+          const uint8_t* from = codes.codes.data() + (u * unit_ + j) * outputs;
+          std::copy(from + c0, from + c1, unit.begin() + j * kFcBlock);
+        }
+        pack_unit(unit.data(),
+                  packed_.data() + packed_at(chunk, block) + (u - chunk.u0) * unit_bytes_);
       }
-      pack_unit(unit.data(), packed_.data() + (block * units_ + u) * unit_bytes_);
     }
   }
 
@@ -246,21 +254,24 @@ Codes LookupFc::unpacked() const {
   for (int64_t k = 0; multiplies_ && k < codes.K; ++k) {
     code_of[static_cast<uint16_t>(words_[2 * k])] = static_cast<uint8_t>(k);
   }
-  for (int64_t block = 0; block < blocks_; ++block) {
-    const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
-    for (int64_t u = 0; u < units_; ++u) {
-      const unsigned char* from = packed_.data() + (block * units_ + u) * unit_bytes_;
-      if (multiplies_) {
-        const uint16_t* words = reinterpret_cast<const uint16_t*>(from);
-        for (int64_t i = 0; i < 2 * kFcBlock; ++i) {
-          unit[static_cast<size_t>(i % 2 * kFcBlock + i / 2)] = code_of[words[i]];
+  for (const Chunk& chunk : chunks_) {
+    for (int64_t block = 0; block < blocks_; ++block) {
+      const int64_t c0 = block * kFcBlock, c1 = std::min(outputs, c0 + kFcBlock);
+      for (int64_t u = chunk.u0; u < chunk.u1; ++u) {
+        const unsigned char* from =
+            packed_.data() + packed_at(chunk, block) + (u - chunk.u0) * unit_bytes_;
+        if (multiplies_) {
+          const uint16_t* words = reinterpret_cast<const uint16_t*>(from);
+          for (int64_t i = 0; i < 2 * kFcBlock; ++i) {
+            unit[static_cast<size_t>(i % 2 * kFcBlock + i / 2)] = code_of[words[i]];
+          }
+        } else {
+          ops_.unpack(codes.K, from, unit.data());
         }
-      } else {
-        ops_.unpack(codes.K, from, unit.data());
-      }
-      for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
-        std::copy_n(unit.begin() + j * kFcBlock, c1 - c0,
-                    codes.codes.begin() + (u * unit_ + j) * outputs + c0);
+        for (int64_t j = 0; j < unit_ && u * unit_ + j < codes.M; ++j) {
+          std::copy_n(unit.begin() + j * kFcBlock, c1 - c0,
+                      codes.codes.begin() + (u * unit_ + j) * outputs + c0);
+        }
       }
     }
   }
@@ -345,24 +356,31 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   ops_.build(build);
 }
 
-void LookupFc::run_block(int64_t block, float* output) {
-  float* sums = sums_ + block * kFcBlock;
+// Where in packed_ the codes of a chunk for a block of outputs begin.
+int64_t LookupFc::packed_at(const Chunk& chunk, int64_t block) const {
+  return (chunk.u0 * blocks_ + block * (chunk.u1 - chunk.u0)) * unit_bytes_;
+}
+
+// Outputs of blocks b0 to b1 - 1. Chunk by chunk: the tables of one stay in the L1 or L2 cache.
+void LookupFc::run_blocks(int64_t b0, int64_t b1, float* output) {
   for (size_t i = 0; i < chunks_.size(); ++i) {
     const Chunk& chunk = chunks_[i];
-    const unsigned char* packed = packed_.data() + (block * units_ + chunk.u0) * unit_bytes_;
     const int64_t units = chunk.u1 - chunk.u0;
-    if (multiplies_) {
-      // The factor is that of sums without their lower 16 bits.
-      ops_.multiply(reinterpret_cast<const int16_t*>(packed), units, x_ + chunk.m0,
-                    factors_[i] / 65536, i == 0, sums);
-    } else {
-      ops_.add(constants_.K, packed, units, tables_ + chunk.m0 * entries_ * 2, factors_[i], i == 0,
-               sums);
+    for (int64_t block = b0; block < b1; ++block) {
+      const unsigned char* from = packed_.data() + packed_at(chunk, block);
+      float* sums = sums_ + block * kFcBlock;
+      if (multiplies_) {
+        // The factor is that of sums without their lower 16 bits.
+        ops_.multiply(reinterpret_cast<const int16_t*>(from), units, x_ + chunk.m0,
+                      factors_[i] / 65536, i == 0, sums);
+      } else {
+        ops_.add(constants_.K, from, units, tables_ + chunk.m0 * entries_ * 2, factors_[i], i == 0,
+                 sums);
+      }
     }
   }
-  const int64_t c0 = block * kFcBlock;
-  const int64_t c1 = std::min(shape_.out_channels, c0 + kFcBlock);
-  finish_outputs(sums, constants_.scale.empty() ? nullptr : constants_.scale.data() + c0,
+  const int64_t c0 = b0 * kFcBlock, c1 = std::min(shape_.out_channels, b1 * kFcBlock);
+  finish_outputs(sums_ + c0, constants_.scale.empty() ? nullptr : constants_.scale.data() + c0,
                  constants_.bias.empty() ? nullptr : constants_.bias.data() + c0, c1 - c0,
                  shape_.activation, output + c0);
 }
@@ -386,8 +404,11 @@ void LookupFc::run(const float* input, float* output, unsigned char* scratch) {
     float* result = output + r * shape_.out_channels;
     parallel_for(pool_.get(), threads_, static_cast<int64_t>(chunks_.size()),
                  [&](int64_t i, int) { build_chunk(static_cast<size_t>(i), row); });
-    parallel_for(pool_.get(), threads_, blocks_,
-                 [&](int64_t block, int) { run_block(block, result); });
+    // Parts for every thread, so that a slow one does not keep the others waiting for long.
+    const int64_t parts = threads_ == 1 ? 1 : std::min<int64_t>(blocks_, kPartsOfThread * threads_);
+    parallel_for(pool_.get(), threads_, parts, [&](int64_t i, int) {
+      run_blocks(blocks_ * i / parts, blocks_ * (i + 1) / parts, result);
+    });
   }
 }
 
