@@ -9,6 +9,7 @@
 
 #include "core/activation.h"
 #include "core/aligned.h"
+#include "core/cpu.h"
 #include "core/qconv.h"
 #include "core/table_scale.h"
 #include "core/thread_pool.h"
@@ -31,6 +32,7 @@ constexpr int64_t kPartsOfThread = 4;
 struct Chunk {
   int64_t u0 = 0, u1 = 0;  // units
   int64_t m0 = 0, m1 = 0;  // subspaces
+  int64_t tables = 0;      // where its tables begin, in bytes
   ChunkBound bound;
 };
 
@@ -110,8 +112,9 @@ class LookupFc final : public FcLayer {
   Codes unpacked() const;
   size_t place(unsigned char* scratch);
   void build_chunk(size_t i, const float* row);
-  void run_blocks(int64_t b0, int64_t b1, float* output);
+  void run_blocks(size_t i0, size_t i1, int64_t b0, int64_t b1, float* output);
   int64_t packed_at(const Chunk& chunk, int64_t block) const;
+  void make_waves();
 
   const FcOps& ops_;
   const ConvOps& conv_ops_;
@@ -121,6 +124,8 @@ class LookupFc final : public FcLayer {
   int64_t entries_, pairs_, unit_, units_, blocks_;
   int64_t unit_bytes_ = 0;
   std::vector<Chunk> chunks_;
+  std::vector<size_t> waves_;    // the first chunk of each, and chunks_.size()
+  int64_t table_bytes_ = 0;      // of the largest wave
   AlignedArray<int16_t> words_;  // [codebooks][pairs][entries][2]
   // [blocks][units of the chunk][unit_bytes] of each chunk: in the order in which they are read.
   AlignedArray<unsigned char> packed_;
@@ -133,9 +138,10 @@ class LookupFc final : public FcLayer {
   size_t scratch_ = 0;
 
   // Of a run, in its scratch.
-  int16_t* x_ = nullptr;             // [units * unit][pairs][2]
-  unsigned char* tables_ = nullptr;  // [units * unit][entries] of int16
-  float* sums_ = nullptr;            // [blocks][kFcBlock]
+  int16_t* x_ = nullptr;  // [units * unit][pairs][2]
+  unsigned char* tables_ =
+      nullptr;             // of a wave, as Chunk::tables says: [units * unit][entries] of int16
+  float* sums_ = nullptr;  // [blocks][kFcBlock]
 };
 
 LookupFc::LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& shape, Codes codes)
@@ -153,6 +159,7 @@ LookupFc::LookupFc(const FcOps& ops, const ConvOps& conv_ops, const FcShape& sha
   assert(constants_.M == (shape.in_channels + constants_.d - 1) / constants_.d);
   unit_bytes_ = multiplies_ ? kFcBlock * 4 : ops_.unit_bytes(constants_.K);
   pack();
+  make_waves();
   constants_.codes = std::vector<uint8_t>();
 }
 
@@ -302,7 +309,7 @@ void LookupFc::plan(const FcShape& shape, int threads) {
 size_t LookupFc::place(unsigned char* scratch) {
   AlignedPieces pieces(scratch);
   x_ = pieces.take<int16_t>(units_ * unit_ * pairs_ * 2);
-  tables_ = pieces.take<unsigned char>(multiplies_ ? 0 : units_ * unit_ * entries_ * 2);
+  tables_ = pieces.take<unsigned char>(table_bytes_);
   sums_ = pieces.take<float>(blocks_ * kFcBlock);
   return pieces.bytes();
 }
@@ -352,8 +359,11 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   build.pairs = pairs_;
   build.x = x;
   build.subspaces = chunk.m1 - chunk.m0;
-  build.table = tables_ + chunk.m0 * entries_ * 2;
+  build.table = tables_ + chunk.tables;
   ops_.build(build);
+  // The subspaces that pad the last unit.
+  const int64_t padding = (chunk.u1 * unit_ - chunk.m1) * entries_ * 2;
+  std::memset(build.table + build.subspaces * entries_ * 2, 0, static_cast<size_t>(padding));
 }
 
 // Where in packed_ the codes of a chunk for a block of outputs begin.
@@ -361,9 +371,28 @@ int64_t LookupFc::packed_at(const Chunk& chunk, int64_t block) const {
   return (chunk.u0 * blocks_ + block * (chunk.u1 - chunk.u0)) * unit_bytes_;
 }
 
-// Outputs of blocks b0 to b1 - 1. Chunk by chunk: the tables of one stay in the L1 or L2 cache.
-void LookupFc::run_blocks(int64_t b0, int64_t b1, float* output) {
+// Waves of chunks whose tables are in the L2 cache together.
+void LookupFc::make_waves() {
+  const int64_t room = caches().l2 / 2;
+  int64_t used = 0;
   for (size_t i = 0; i < chunks_.size(); ++i) {
+    Chunk& chunk = chunks_[i];
+    const int64_t bytes = multiplies_ ? 0 : (chunk.u1 - chunk.u0) * unit_ * entries_ * 2;
+    if (i == 0 || used + bytes > room) {
+      waves_.push_back(i);
+      used = 0;
+    }
+    chunk.tables = used;
+    used += bytes;
+    table_bytes_ = std::max(table_bytes_, used);
+  }
+  waves_.push_back(chunks_.size());
+}
+
+// Lookups of chunks i0 to i1 - 1 for the outputs of blocks b0 to b1 - 1, one chunk after the other:
+// its tables stay in the cache.
+void LookupFc::run_blocks(size_t i0, size_t i1, int64_t b0, int64_t b1, float* output) {
+  for (size_t i = i0; i < i1; ++i) {
     const Chunk& chunk = chunks_[i];
     const int64_t units = chunk.u1 - chunk.u0;
     for (int64_t block = b0; block < b1; ++block) {
@@ -374,11 +403,11 @@ void LookupFc::run_blocks(int64_t b0, int64_t b1, float* output) {
         ops_.multiply(reinterpret_cast<const int16_t*>(from), units, x_ + chunk.m0,
                       factors_[i] / 65536, i == 0, sums);
       } else {
-        ops_.add(constants_.K, from, units, tables_ + chunk.m0 * entries_ * 2, factors_[i], i == 0,
-                 sums);
+        ops_.add(constants_.K, from, units, tables_ + chunk.tables, factors_[i], i == 0, sums);
       }
     }
   }
+  if (i1 < chunks_.size()) return;
   const int64_t c0 = b0 * kFcBlock, c1 = std::min(shape_.out_channels, b1 * kFcBlock);
   finish_outputs(sums_ + c0, constants_.scale.empty() ? nullptr : constants_.scale.data() + c0,
                  constants_.bias.empty() ? nullptr : constants_.bias.data() + c0, c1 - c0,
@@ -392,23 +421,21 @@ void LookupFc::run(const float* input, float* output, unsigned char* scratch) {
     return;
   }
   place(scratch);
-  // What is written below leaves out the values that pad a subspace and the subspaces that pad the
-  // last unit.
+  // What is written below leaves out the values that pad a subspace.
   std::memset(x_, 0, static_cast<size_t>(units_ * unit_ * pairs_ * 2) * sizeof(int16_t));
-  if (!multiplies_) {
-    std::memset(tables_ + constants_.M * entries_ * 2, 0,
-                static_cast<size_t>((units_ * unit_ - constants_.M) * entries_ * 2));
-  }
+  // Parts for every thread, so that a slow one does not keep the others waiting for long.
+  const int64_t parts = threads_ == 1 ? 1 : std::min<int64_t>(blocks_, kPartsOfThread * threads_);
   for (int64_t r = 0; r < shape_.rows; ++r) {
     const float* row = input + r * shape_.in_channels;
     float* result = output + r * shape_.out_channels;
-    parallel_for(pool_.get(), threads_, static_cast<int64_t>(chunks_.size()),
-                 [&](int64_t i, int) { build_chunk(static_cast<size_t>(i), row); });
-    // Parts for every thread, so that a slow one does not keep the others waiting for long.
-    const int64_t parts = threads_ == 1 ? 1 : std::min<int64_t>(blocks_, kPartsOfThread * threads_);
-    parallel_for(pool_.get(), threads_, parts, [&](int64_t i, int) {
-      run_blocks(blocks_ * i / parts, blocks_ * (i + 1) / parts, result);
-    });
+    for (size_t w = 0; w + 1 < waves_.size(); ++w) {
+      const size_t i0 = waves_[w], i1 = waves_[w + 1];
+      parallel_for(pool_.get(), threads_, static_cast<int64_t>(i1 - i0),
+                   [&](int64_t i, int) { build_chunk(i0 + static_cast<size_t>(i), row); });
+      parallel_for(pool_.get(), threads_, parts, [&](int64_t i, int) {
+        run_blocks(i0, i1, blocks_ * i / parts, blocks_ * (i + 1) / parts, result);
+      });
+    }
   }
 }
 

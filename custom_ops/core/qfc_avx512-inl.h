@@ -4,6 +4,10 @@
 // Codes are packed so that one register of int16 lanes holds 32 outputs and a shift is all that
 // unpacking takes: four codes of 4 bits, three of 5 bits or two of 8 bits in a lane. vpermw ignores
 // the bits above the index.
+//
+// With VBMI, tables of more than 32 entries are two tables of bytes, and one permutation looks up
+// 64 codes: half as many as of int16 (on Intel cores, where those of two registers take three
+// operations, a sixth for 64 entries).
 #ifndef QCNN_CORE_QFC_AVX512_INL_H_
 #define QCNN_CORE_QFC_AVX512_INL_H_
 
@@ -24,6 +28,18 @@ int64_t unit(int64_t K) { return K <= 16 ? 4 : K <= 32 ? 3 : 2; }
 
 int64_t unit_bytes(int64_t) { return kFcBlock * 2; }
 
+#if defined(__AVX512VBMI__)
+constexpr bool kByteTables = true;
+#else
+constexpr bool kByteTables = false;
+#endif
+
+// Where the code of output c, of a unit's subspace m, is among bytes: the even bytes of a register
+// hold 32 outputs, the odd ones the next 32.
+inline int64_t byte_of(int64_t m, int64_t c) {
+  return m * kFcBlock + c / 64 * 64 + c % 32 * 2 + c % 64 / 32;
+}
+
 void pack(int64_t K, const uint8_t* codes, unsigned char* packed) {
   const int64_t subspaces = unit(K);
   const int bits = K <= 16 ? 4 : K <= 32 ? 5 : 8;
@@ -31,9 +47,11 @@ void pack(int64_t K, const uint8_t* codes, unsigned char* packed) {
   for (int64_t c = 0; c < kFcBlock; ++c) {
     unsigned word = 0;
     for (int64_t m = 0; m < subspaces; ++m) {
-      word |= static_cast<unsigned>(codes[m * kFcBlock + c]) << (bits * m);
+      const unsigned code = codes[m * kFcBlock + c];
+      word |= code << (bits * m);
+      if (kByteTables && bits == 8) packed[byte_of(m, c)] = static_cast<unsigned char>(code);
     }
-    words[c] = static_cast<uint16_t>(word);
+    if (!kByteTables || bits < 8) words[c] = static_cast<uint16_t>(word);
   }
 }
 
@@ -43,7 +61,10 @@ void unpack(int64_t K, const unsigned char* packed, uint8_t* codes) {
   const uint16_t* words = reinterpret_cast<const uint16_t*>(packed);
   for (int64_t m = 0; m < subspaces; ++m) {
     for (int64_t c = 0; c < kFcBlock; ++c) {
-      codes[m * kFcBlock + c] = static_cast<uint8_t>(words[c] >> (bits * m) & ((1 << bits) - 1));
+      codes[m * kFcBlock + c] =
+          kByteTables && bits == 8
+              ? packed[byte_of(m, c)]
+              : static_cast<uint8_t>(words[c] >> (bits * m) & ((1 << bits) - 1));
     }
   }
 }
@@ -54,17 +75,49 @@ inline __m512i pair_at(const int16_t* x) {
   return _mm512_set1_epi32(pair);
 }
 
+// 16 entries of a table from `k` on, each in the high half of an int32.
+inline __m512i entries_at(const FcBuild& b, const int16_t* words, const int16_t* x, int64_t k) {
+  __m512i sum = _mm512_set1_epi32(0x8000);
+  for (int64_t j = 0; j < b.pairs; ++j) {
+    sum = dot(sum, _mm512_loadu_si512(words + 2 * (j * b.entries + k)), pair_at(x + 2 * j));
+  }
+  return sum;
+}
+
+#if defined(__AVX512VBMI__)
+// The low bytes of all entries, then the high ones.
+void build_bytes(const FcBuild& b) {
+  unsigned char* table = b.table;
+  alignas(64) uint8_t third[64];  // byte 2 of every int32 of two registers, and byte 3 of it
+  for (int i = 0; i < 32; ++i) {
+    third[i] = static_cast<uint8_t>(4 * i + 2);
+    third[32 + i] = static_cast<uint8_t>(4 * i + 3);
+  }
+  const __m512i halves = _mm512_load_si512(third);
+  for (int64_t m = 0; m < b.subspaces; ++m, table += 2 * b.entries) {
+    const int16_t* words = b.words + m * b.words_stride;
+    const int16_t* x = b.x + m * b.pairs * 2;
+    for (int64_t k = 0; k < b.entries; k += 32) {
+      const __m512i both = _mm512_permutex2var_epi8(entries_at(b, words, x, k), halves,
+                                                    entries_at(b, words, x, k + 16));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(table + k), _mm512_castsi512_si256(both));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(table + b.entries + k),
+                          _mm512_extracti64x4_epi64(both, 1));
+    }
+  }
+}
+#endif
+
 void build(const FcBuild& b) {
-  const __m512i round = _mm512_set1_epi32(0x8000);
+#if defined(__AVX512VBMI__)
+  if (b.entries > 32) return build_bytes(b);
+#endif
   int16_t* table = reinterpret_cast<int16_t*>(b.table);
   for (int64_t m = 0; m < b.subspaces; ++m, table += b.entries) {
     const int16_t* words = b.words + m * b.words_stride;
     const int16_t* x = b.x + m * b.pairs * 2;
     for (int64_t k = 0; k < b.entries; k += 16) {
-      __m512i sum = round;
-      for (int64_t j = 0; j < b.pairs; ++j) {
-        sum = dot(sum, _mm512_loadu_si512(words + 2 * (j * b.entries + k)), pair_at(x + 2 * j));
-      }
+      const __m512i sum = entries_at(b, words, x, k);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(table + k),
                           _mm512_cvtepi32_epi16(_mm512_srai_epi32(sum, 16)));
     }
@@ -131,9 +184,57 @@ void add_32(const unsigned char* packed, int64_t units, const int16_t* table, __
   }
 }
 
+#if defined(__AVX512VBMI__)
+// Bytes of a table of 64, 128 or 256 entries in 1, 2 or 4 registers; bit 7 chooses between pairs.
+template <int kEntries>
+inline __m512i byte_at(const __m512i* t, __m512i codes, __mmask64 bit7) {
+  constexpr int kLast = kEntries / 64 - 1;
+  if (kEntries == 64) return _mm512_permutexvar_epi8(codes, t[0]);
+  const __m512i found = _mm512_permutex2var_epi8(t[0], codes, t[1 % (kLast + 1)]);
+  if (kEntries == 128) return found;
+  return _mm512_mask_mov_epi8(found, bit7,
+                              _mm512_permutex2var_epi8(t[2 % (kLast + 1)], codes, t[kLast]));
+}
+
+// Sums of low bytes: `all` of an even byte and 256 times the odd one beside it, `odd` of odd bytes;
+// of high bytes only the lowest 8 bits matter.
+template <int kEntries>
+void add_wide(const unsigned char* packed, int64_t units, const unsigned char* table,
+              __m512i* sum) {
+  constexpr int kTables = kEntries / 64;
+  __m512i all[kRegisters / 2], odd[kRegisters / 2], high[kRegisters / 2];
+  for (int i = 0; i < kRegisters / 2; ++i) all[i] = odd[i] = high[i] = _mm512_setzero_si512();
+  for (int64_t u = 0; u < units; ++u) {
+    prefetch(packed);
+    for (int m = 0; m < 2; ++m, packed += kFcBlock, table += 2 * kEntries) {
+      __m512i low_table[kTables], high_table[kTables];
+      for (int j = 0; j < kTables; ++j) {
+        low_table[j] = _mm512_loadu_si512(table + 64 * j);
+        high_table[j] = _mm512_loadu_si512(table + kEntries + 64 * j);
+      }
+      for (int i = 0; i < kRegisters / 2; ++i) {
+        const __m512i codes = _mm512_loadu_si512(packed + 64 * i);
+        const __mmask64 bit7 = kEntries == 256 ? _mm512_movepi8_mask(codes) : 0;
+        const __m512i low = byte_at<kEntries>(low_table, codes, bit7);
+        all[i] = _mm512_add_epi16(all[i], low);
+        odd[i] = _mm512_add_epi16(odd[i], _mm512_srli_epi16(low, 8));
+        high[i] = _mm512_add_epi8(high[i], byte_at<kEntries>(high_table, codes, bit7));
+      }
+    }
+  }
+  for (int i = 0; i < kRegisters / 2; ++i) {
+    const __m512i rest = _mm512_slli_epi16(_mm512_sub_epi8(high[i], odd[i]), 8);
+    sum[2 * i] = _mm512_add_epi16(all[i], rest);
+    sum[2 * i + 1] =
+        _mm512_add_epi16(odd[i], _mm512_andnot_si512(_mm512_set1_epi16(0xff), high[i]));
+  }
+}
+#else
 // Tables of 64, 128 and 256 entries are 2, 4 and 8 registers; bits 6 and 7 choose between pairs.
 template <int kEntries>
-void add_wide(const unsigned char* packed, int64_t units, const int16_t* table, __m512i* sum) {
+void add_wide(const unsigned char* packed, int64_t units, const unsigned char* bytes,
+              __m512i* sum) {
+  const int16_t* table = reinterpret_cast<const int16_t*>(bytes);
   for (int64_t u = 0; u < units; ++u, packed += kFcBlock * 2) {
     prefetch(packed);
     for (int m = 0; m < 2; ++m, table += kEntries) {
@@ -163,6 +264,7 @@ void add_wide(const unsigned char* packed, int64_t units, const int16_t* table, 
     }
   }
 }
+#endif
 
 void add(int64_t K, const unsigned char* packed, int64_t units, const unsigned char* table,
          float factor, bool first, float* sums) {
@@ -174,11 +276,11 @@ void add(int64_t K, const unsigned char* packed, int64_t units, const unsigned c
   } else if (K <= 32) {
     add_32(packed, units, entries, sum);
   } else if (K <= 64) {
-    add_wide<64>(packed, units, entries, sum);
+    add_wide<64>(packed, units, table, sum);
   } else if (K <= 128) {
-    add_wide<128>(packed, units, entries, sum);
+    add_wide<128>(packed, units, table, sum);
   } else {
-    add_wide<256>(packed, units, entries, sum);
+    add_wide<256>(packed, units, table, sum);
   }
   flush(sum, factor, first, sums);
 }
@@ -197,7 +299,7 @@ float energy(const float* x, int64_t count) {
   return _mm512_reduce_add_ps(sum);
 }
 
-constexpr FcOps kOps = {64, unit, unit_bytes, pack, unpack, build, add, energy};
+constexpr FcOps kOps = {kByteTables ? 128 : 64, unit, unit_bytes, pack, unpack, build, add, energy};
 
 }  // namespace
 }  // namespace qcnn
