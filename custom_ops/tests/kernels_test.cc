@@ -230,6 +230,17 @@ TEST_P(Kernels, FullyConnectedLayersOfRandomShapes) {
   }
 }
 
+// Tables of 4.6 MB: more than any L2 cache takes at once.
+TEST_P(Kernels, TablesOfAFullyConnectedLayerInWaves) {
+  std::mt19937 random(20170);
+  const FcShape s = {2, 9001, 300, Activation::kNone};
+  const Codes codes = random_codes(&random, {9001, 300, 1, 1, 250, 1, 1, true, true});
+  const auto input = random_floats(&random, s.rows * s.in_channels);
+  const auto output = run_fc(kernel(), s, codes, input);
+  expect_close(output, naive_fc(s, codes, input.data()), "one thread");
+  EXPECT_EQ(run_fc(kernel(), s, codes, input, 3), output);
+}
+
 TEST_P(Kernels, ThreadsDoNotChangeABit) {
   std::mt19937 random(20164);
   for (int round = 0; round < 40; ++round) {
