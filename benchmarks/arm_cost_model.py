@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks import arm_mca
 from benchmarks.arm_mca import CORES, LANES, Kernels, Machine
-from benchmarks.fit_cost_model import WINDOWS, chunk_weights
+from benchmarks.fit_cost_model import ROW_ENTRIES, WINDOWS, chunk_weights
 from qcnn_tflite.cost_model import COEFFICIENTS
 from qcnn_tflite.result_document import now
 
@@ -34,6 +34,7 @@ def kernel_entry(kernels: Kernels, machine: Machine, half: bool, ghz: float) -> 
     ghz : float
     """
     l1, l2 = CORES[machine.core]
+    name = "neon_dotprod" if half else "neon"
     conv = {name: cycles / ghz for name, cycles in _conv_cycles(kernels, machine, half).items()}
     fc = {name: cycles / ghz for name, cycles in _fc_cycles(kernels, machine).items()}
     return {
@@ -42,7 +43,8 @@ def kernel_entry(kernels: Kernels, machine: Machine, half: bool, ghz: float) -> 
         "source": "inner loops by llvm-mca, benchmarks/arm_cost_model.py; not measured",
         "l1": l1,
         "l2": l2,
-        "window": list(WINDOWS["neon_dotprod" if half else "neon"]),
+        "window": list(WINDOWS[name]),
+        "row_entries": ROW_ENTRIES[name],
         "chunk_weights": chunk_weights(),
         "conv": {name: float(f"{ns:.4g}") for name, ns in conv.items() if ns > 0},
         "fc": {name: float(f"{ns:.4g}") for name, ns in fc.items() if ns > 0},

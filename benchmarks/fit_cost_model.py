@@ -103,6 +103,9 @@ WINDOWS = {
     "neon_dotprod": (4, 3, 2, 1, 1, 1),
 }
 
+# Entries of a table up to which many rows are done one by one: `row_entries` of core/qfc_*.
+ROW_ENTRIES = {"avx512_vnni": 128, "avx512": 64, "avx2": 16, "neon": 16, "neon_dotprod": 16}
+
 
 def network_layers() -> dict[str, tuple[LayerShape, int, int]]:
     """Shape, K and d of every layer that the preset ``paper`` quantizes, by "network/layer"."""
@@ -231,11 +234,13 @@ def fit_kernel(
     """
     model: dict[str, Any] = {
         "machine": machine.cpu_name(),
+        "cpu": machine.cpu_id(),
         "date": now(),
         "source": f"least squares on {len(times_ns)} layers, benchmarks/fit_cost_model.py",
         "l1": caches[0],
         "l2": caches[1],
         "window": list(WINDOWS[kernel]),
+        "row_entries": ROW_ENTRIES[kernel],
         "chunk_weights": chunk_weights(),
     }
     target = cost_model.kernel_target(model)

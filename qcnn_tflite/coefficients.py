@@ -1,4 +1,4 @@
-"""Files of coefficients of predicted times, by kernel and by the machine they were fitted on."""
+"""Files of coefficients of predicted times, by kernel and by the processor they were fitted on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ FORMAT = 2
 
 
 class Coefficients:
-    """``{"format": 2, "unit": "ns", "kernels": {kernel: [entry of a machine, ...]}}``, read when first asked.
+    """``{"format": 2, "unit": "ns", "kernels": {kernel: [entry, ...]}}``, read when first asked.
+
+    An entry that was measured names its processor (``"cpu"``, of `machine.cpu_id` the whole or the
+    first words); one that was only computed does not.
 
     Parameters
     ----------
@@ -48,25 +51,33 @@ class Coefficients:
         return entries[kernel]
 
     def store(self, kernel: str, entry: Mapping[str, Any]) -> None:
-        """Put an entry into the file, in place of the machine's old one."""
+        """Put an entry into the file, in place of the processor's old one, or of the computed one."""
         document: dict[str, Any] = {"format": FORMAT, "unit": "ns", "kernels": {}}
         if self.path.exists():
             document = json.loads(self.path.read_text(encoding="utf-8"))
         entries = document["kernels"].setdefault(kernel, [])
-        machines = [known["machine"] for known in entries]
-        if entry["machine"] in machines:
-            entries[machines.index(entry["machine"])] = dict(entry)
-        else:
+        index = _index(entries, entry.get("cpu"))
+        if index is None:
             entries.append(dict(entry))
+        else:
+            entries[index] = dict(entry)
         self.path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         self._entries = None
 
     def _read(self) -> dict[str, Mapping[str, Any]]:
         if self._entries is None:
             kernels = json.loads(self.path.read_text(encoding="utf-8"))["kernels"]
-            here = machine.cpu_name()
+            cpu = machine.cpu_id()
             self._entries = {
-                kernel: next((entry for entry in entries if entry["machine"] == here), entries[0])
-                for kernel, entries in kernels.items()
+                kernel: entries[_index(entries, cpu) or 0] for kernel, entries in kernels.items()
             }
         return self._entries
+
+
+def _index(entries: list[Mapping[str, Any]], cpu: str | None) -> int | None:
+    """Of the entry of a processor; of the one without for None."""
+    for i, entry in enumerate(entries):
+        known = entry.get("cpu")
+        if known == cpu or (known and cpu and cpu.startswith(f"{known} ")):
+            return i
+    return None

@@ -27,7 +27,8 @@ __all__ = [
 ]
 
 COEFFICIENTS = Coefficients(Path(__file__).with_name("cost_model.json"), "cost model")
-# From so many rows on a fully-connected layer runs as a 1x1 convolution (core/qfc.cc).
+# From so many rows on a fully-connected layer with more than a kernel's `row_entries` in a table runs
+# as a 1x1 convolution (core/qfc.cc).
 CONV_ROWS = 8
 FC_BLOCK = 256
 
@@ -76,7 +77,7 @@ def predict_ms(
     model = kernel_model(kernel)
     target = kernel_target(model)
     if isinstance(shape, FcLayerShape):
-        if shape.rows < CONV_ROWS:
+        if shape.rows < CONV_ROWS or _entries(K) <= model["row_entries"]:
             counts = fc_counts(shape, K, d, target)
             return _total(model["fc"], counts) * shape.rows * 1e-6
         size = (1, shape.rows)
@@ -103,9 +104,7 @@ def fc_counts(shape: FcLayerShape, K: int, d: int, target: Target) -> dict[str, 
     M = -(-shape.in_channels // d)
     while 1 < K * K <= 16 and M > 1:  # two subspaces become one
         M, K, d = -(-M // 2), K * K, 2 * d
-    entries = 16
-    while entries < K:
-        entries *= 2
+    entries = _entries(K)
     lookups = -(-shape.out_channels // FC_BLOCK) * FC_BLOCK * M
     size = lookups * {16: 0.5, 32: 2 / 3}.get(entries, 1)
     counts = {
@@ -147,6 +146,14 @@ def origin(kernel: str) -> str:
     """Where a kernel's coefficients come from, for people: the machine and the date."""
     model = kernel_model(kernel)
     return f"{model['machine']}, {model['date'][:10]}"
+
+
+def _entries(K: int) -> int:
+    """Of a table of K codewords: fc_entries() of core/fc_ops.h."""
+    entries = 16
+    while entries < K:
+        entries *= 2
+    return entries
 
 
 def _total(coefficients: Mapping[str, float], counts: Mapping[str, float]) -> float:

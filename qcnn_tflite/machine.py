@@ -31,6 +31,25 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def cpu_id() -> str:
+    """What the processor is where its name does not tell, as in virtual machines: vendor, family and model.
+
+    Returns
+    -------
+    str
+        ``"GenuineIntel family 6 model 207"``, ``"implementer 0x41 part 0xd0b"``, or `cpu_name`
+        where the system tells neither.
+    """
+    values = _cpuinfo()
+    if "vendor_id" in values:
+        return (
+            f"{values['vendor_id']} family {values.get('cpu family')} model {values.get('model')}"
+        )
+    if "CPU part" in values:
+        return f"implementer {values.get('CPU implementer')} part {values['CPU part']}"
+    return cpu_name()
+
+
 def cpu_features() -> list[str]:
     """Vector features of the processor that matter for the kernels, as the system names them."""
     text = _cpuinfo().get("flags") or _cpuinfo().get("Features") or ""

@@ -89,8 +89,8 @@ def test_more_work_takes_longer(kernel):
     fc = FcLayerShape(1, 4096, 4096)
     one = predict_ms(fc, 32, 4, kernel)
     assert predict_ms(replace(fc, rows=4), 32, 4, kernel) == pytest.approx(4 * one)
-    many = predict_ms(replace(fc, rows=256), 32, 4, kernel)  # a 1x1 convolution
-    assert many > predict_ms(replace(fc, rows=64), 32, 4, kernel)
+    many = predict_ms(replace(fc, rows=256), 256, 4, kernel)  # a 1x1 convolution
+    assert many > predict_ms(replace(fc, rows=64), 256, 4, kernel)
 
 
 def test_coefficients_are_complete_and_not_negative():
@@ -160,6 +160,16 @@ def test_the_report_has_predicted_times():
 
 
 CORE = Path(__file__).parents[1] / "custom_ops" / "core"
+
+
+def test_rows_are_done_one_by_one_as_the_kernels_do_them():
+    for kernel, file in (("avx512_vnni", "qfc_avx512-inl.h"), ("avx512", "qfc_avx512-inl.h"),
+                         ("avx2", "qfc_avx2.cc"), ("neon", "qfc_neon.cc")):  # fmt: skip
+        text = (CORE / file).read_text(encoding="utf-8")
+        found = re.search(r"kOps = \{(?:kByteTables \? (\d+) : )?(\d+),", text)
+        assert found is not None
+        expected = found[1] if kernel == "avx512_vnni" else found[2]
+        assert cost_model.kernel_model(kernel)["row_entries"] == int(expected)
 
 
 @pytest.mark.parametrize(

@@ -29,4 +29,13 @@ def test_describe_is_complete():
 def test_instruction_set_from_cpuinfo(monkeypatch, key, flags, expected):
     monkeypatch.setattr(machine, "_cpuinfo", lambda: {key: flags, "model name": "Test 1"})
     assert machine.instruction_set() == expected
-    assert machine.cpu_name() == "Test 1"
+    assert machine.cpu_name() == machine.cpu_id() == "Test 1"
+
+
+def test_processors_are_told_apart_where_their_names_do_not(monkeypatch):
+    text = "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t\t: 207\nmodel name\t: Xeon\n"
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: machine._parsed(text))
+    assert machine.cpu_id() == "GenuineIntel family 6 model 207"
+    text = "CPU implementer\t: 0x41\nCPU part\t: 0xd0b\n"
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: machine._parsed(text))
+    assert machine.cpu_id() == "implementer 0x41 part 0xd0b"

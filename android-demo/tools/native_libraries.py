@@ -35,6 +35,7 @@ LIBC = [
     "free",
     "malloc",
     "realloc",
+    "madvise",
     "posix_memalign",
     "aligned_alloc",
     "memchr",

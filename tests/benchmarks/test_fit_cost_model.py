@@ -79,4 +79,4 @@ def test_a_fitted_kernel_can_be_stored(tmp_path):
     coefficients = Coefficients(tmp_path / "cost_model.json", "cost model")
     coefficients.store("avx2", model)
     assert coefficients.of("avx2") == model
-    assert model["machine"] == machine.cpu_name()
+    assert (model["machine"], model["cpu"]) == (machine.cpu_name(), machine.cpu_id())
