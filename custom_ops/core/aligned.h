@@ -12,19 +12,27 @@ namespace qcnn {
 
 inline constexpr size_t kCacheLine = 64;
 
-// A page of this size, where the system has such, saves translations of addresses. Measured on an
-// Intel Xeon (Emerald Rapids, virtual): 13 MB of codes are read from memory in a sixth less time.
+// A page of this size saves translations of addresses. Measured on a virtual Intel Xeon (Emerald
+// Rapids): a loop reads 12 MB from memory in 0.83 ms, with pages of 4 KiB in 1.0 to 1.2.
 inline constexpr size_t kHugePage = size_t{2} << 20;
+
+// What arrays of at least a huge page are aligned to: where nobody could be asked for such pages,
+// the room before the first would be wasted.
+#if defined(__linux__)
+inline constexpr size_t kLargeAlignment = kHugePage;
+#else
+inline constexpr size_t kLargeAlignment = kCacheLine;
+#endif
 
 // No array is larger: rounded up to cache lines and with a huge page more it is still a size.
 inline constexpr size_t kMostBytes =
     static_cast<size_t>(PTRDIFF_MAX) / kCacheLine * kCacheLine - kHugePage;
 
 // Asks for huge pages for memory not yet touched, where the system gives them on request.
-// memory: from a huge page on.
+// memory: aligned to kLargeAlignment.
 void want_huge_pages(unsigned char* memory, size_t bytes);
 
-// An array of plain values that begins on a cache line, a large one on a huge page. Not
+// An array of plain values that begins on a cache line, a large one as kLargeAlignment says. Not
 // initialised. Throws std::bad_alloc.
 template <typename T>
 class AlignedArray {
@@ -42,7 +50,7 @@ class AlignedArray {
     if (size <= 0) return;
     if (static_cast<uint64_t>(size) > kMostBytes / sizeof(T)) throw std::bad_alloc();
     const size_t bytes = static_cast<size_t>(size) * sizeof(T);
-    const size_t alignment = bytes < kHugePage ? kCacheLine : kHugePage;
+    const size_t alignment = bytes < kHugePage ? kCacheLine : kLargeAlignment;
     memory_.reset(new unsigned char[bytes + alignment]);
     const uintptr_t start = reinterpret_cast<uintptr_t>(memory_.get());
     unsigned char* first = memory_.get() + (alignment - start % alignment) % alignment;

@@ -117,14 +117,14 @@ struct ConvOps {
   void (*patches)(const ConvPatches& patches, float* scratch, float* largest);
 
   // out[j / 2][lane][j % 2] = round(pixels[lane][first + j] * scale[lane]) for 0 <= j < width, 0
-  // for j = width if width is odd. pixels, scale: [32]. Results are inside int16, or (after NaN) of
-  // no importance.
+  // for j = width if width is odd. The lanes of a row are in the order that `build` wants. pixels,
+  // scale: [32]. Results are inside int16, or (after NaN) of no importance.
   void (*quantize)(const float* const* pixels, int64_t first, const float* scale, int64_t width,
                    int16_t* out);
 
   // table[row][k][lane] = (0x8000 + sum of words[k][j] * x[row][j / 2][lane][j % 2] over 0 <= j <
   // 2 * pairs) >> 16, all modulo 2^32 and 2^16.
-  // words: [K][pairs][2]; x: [rows][pairs][32][2], x_stride int16 from row to row;
+  // words: [K][pairs][2]; x: [rows][pairs][32][2] of `quantize`, x_stride int16 from row to row;
   // table: [rows] of [K][32].
   void (*build)(const int16_t* words, int64_t K, int64_t pairs, const int16_t* x, int64_t x_stride,
                 int64_t rows, int16_t* const* table);

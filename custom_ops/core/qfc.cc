@@ -17,8 +17,9 @@
 namespace qcnn {
 namespace {
 
-// From so many rows on a layer is a 1x1 convolution, unless its tables are small: the lanes then
-// run over rows, 32 at a time, while those of one row run over outputs.
+// From so many rows on a layer is a 1x1 convolution, unless its tables are small
+// (FcOps::row_entries): the lanes then run over rows, 32 at a time, while those of one row run over
+// outputs.
 constexpr int64_t kConvRows = 8;
 
 // Where a palette (one codebook of scalars) has more codewords than this, multiplying with the
@@ -139,8 +140,8 @@ class LookupFc final : public FcLayer {
 
   // Of a run, in its scratch.
   int16_t* x_ = nullptr;  // [units * unit][pairs][2]
-  unsigned char* tables_ =
-      nullptr;             // of a wave, as Chunk::tables says: [units * unit][entries] of int16
+  // Of a wave, as Chunk::tables says: [units * unit][entries] of int16.
+  unsigned char* tables_ = nullptr;
   float* sums_ = nullptr;  // [blocks][kFcBlock]
 };
 
@@ -421,7 +422,8 @@ void LookupFc::run(const float* input, float* output, unsigned char* scratch) {
     return;
   }
   place(scratch);
-  // What is written below leaves out the values that pad a subspace.
+  // What is written below leaves out the values that pad a subspace and, where words are
+  // multiplied, those of the subspace that pads the last unit.
   std::memset(x_, 0, static_cast<size_t>(units_ * unit_ * pairs_ * 2) * sizeof(int16_t));
   // Parts for every thread, so that a slow one does not keep the others waiting for long.
   const int64_t parts = threads_ == 1 ? 1 : std::min<int64_t>(blocks_, kPartsOfThread * threads_);

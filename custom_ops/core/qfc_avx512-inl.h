@@ -5,9 +5,8 @@
 // unpacking takes: four codes of 4 bits, three of 5 bits or two of 8 bits in a lane. vpermw ignores
 // the bits above the index.
 //
-// With VBMI, tables of more than 32 entries are two tables of bytes, and one permutation looks up
-// 64 codes: half as many as of int16 (on Intel cores, where those of two registers take three
-// operations, a sixth for 64 entries).
+// With VBMI, tables of more than 32 entries are two tables of bytes, one of low and one of high
+// ones, and codes are bytes (byte_of): two permutations look up 64 codes, in place of 32.
 #ifndef QCNN_CORE_QFC_AVX512_INL_H_
 #define QCNN_CORE_QFC_AVX512_INL_H_
 

@@ -13,7 +13,7 @@ TEST(Aligned, ArraysBeginOnCacheLinesAndLargeOnesOnHugePages) {
   AlignedArray<unsigned char> array;
   for (int64_t size : {int64_t{1}, int64_t{100}, kHuge - 1, kHuge, 3 * kHuge + 5}) {
     array.resize(size);
-    const uintptr_t alignment = size < kHuge ? kCacheLine : kHugePage;
+    const uintptr_t alignment = size < kHuge ? kCacheLine : kLargeAlignment;
     EXPECT_EQ(reinterpret_cast<uintptr_t>(array.data()) % alignment, 0u) << size;
     EXPECT_EQ(array.bytes(), static_cast<size_t>(size));
     for (int64_t i = 0; i < size; ++i) array[i] = static_cast<unsigned char>(i % 251);

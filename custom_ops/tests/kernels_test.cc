@@ -254,7 +254,7 @@ TEST_P(Kernels, ThreadsDoNotChangeABit) {
           << "round " << round << ", " << threads << " threads";
     }
     const FcShape fc = {pick(&random, {1, 3, 20}), pick(&random, {64, 301}),
-                        pick(&random, {5, 700}), Activation::kRelu};
+                        pick(&random, {5, 700, 2600}), Activation::kRelu};
     const Codes fc_codes = random_codes(&random, {fc.in_channels, fc.out_channels, 1, 1,
                                                   pick(&random, {4, 32, 256}), 2, 1, true, true});
     const auto rows = random_floats(&random, fc.rows * fc.in_channels);
