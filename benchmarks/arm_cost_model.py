@@ -34,7 +34,7 @@ def kernel_entry(kernels: Kernels, machine: Machine, half: bool, ghz: float) -> 
     ghz : float
     """
     l1, l2 = CORES[machine.core]
-    name = "neon_dotprod" if half else "neon"
+    kernel = "neon_dotprod" if half else "neon"
     conv = {name: cycles / ghz for name, cycles in _conv_cycles(kernels, machine, half).items()}
     fc = {name: cycles / ghz for name, cycles in _fc_cycles(kernels, machine).items()}
     return {
@@ -43,8 +43,8 @@ def kernel_entry(kernels: Kernels, machine: Machine, half: bool, ghz: float) -> 
         "source": "inner loops by llvm-mca, benchmarks/arm_cost_model.py; not measured",
         "l1": l1,
         "l2": l2,
-        "window": list(WINDOWS[name]),
-        "row_entries": ROW_ENTRIES[name],
+        "window": list(WINDOWS[kernel]),
+        "row_entries": ROW_ENTRIES[kernel],
         "chunk_weights": chunk_weights(),
         "conv": {name: float(f"{ns:.4g}") for name, ns in conv.items() if ns > 0},
         "fc": {name: float(f"{ns:.4g}") for name, ns in fc.items() if ns > 0},

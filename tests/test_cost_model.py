@@ -163,13 +163,23 @@ CORE = Path(__file__).parents[1] / "custom_ops" / "core"
 
 
 def test_rows_are_done_one_by_one_as_the_kernels_do_them():
-    for kernel, file in (("avx512_vnni", "qfc_avx512-inl.h"), ("avx512", "qfc_avx512-inl.h"),
-                         ("avx2", "qfc_avx2.cc"), ("neon", "qfc_neon.cc")):  # fmt: skip
+    files = {
+        "avx512_vnni": "qfc_avx512-inl.h",
+        "avx512": "qfc_avx512-inl.h",
+        "avx2": "qfc_avx2.cc",
+        "neon": "qfc_neon.cc",
+        "neon_dotprod": "qfc_neon.cc",
+    }
+    kernels = json.loads(cost_model.COEFFICIENTS.path.read_text(encoding="utf-8"))["kernels"]
+    assert set(kernels) == set(files)
+    for kernel, file in files.items():
         text = (CORE / file).read_text(encoding="utf-8")
         found = re.search(r"kOps = \{(?:kByteTables \? (\d+) : )?(\d+),", text)
         assert found is not None
-        expected = found[1] if kernel == "avx512_vnni" else found[2]
-        assert cost_model.kernel_model(kernel)["row_entries"] == int(expected)
+        expected = int(found[1] if kernel == "avx512_vnni" else found[2])
+        assert [entry["row_entries"] for entry in kernels[kernel]] == [expected] * len(
+            kernels[kernel]
+        )
 
 
 @pytest.mark.parametrize(
