@@ -344,11 +344,15 @@ void LookupFc::build_chunk(size_t i, const float* row) {
   // Where the factor is NaN the values do not matter, but converting NaN would be undefined.
   if (std::isnan(scale.factor)) {
     std::fill_n(x, (chunk.m1 - chunk.m0) * x_step, int16_t{0});
-  } else if (d % 2 == 0) {
+  } else if (d == x_step) {
     for (int64_t j = 0; j < width; ++j) x[j] = rounded(from[j] * scale.input);
   } else {
-    for (int64_t j = 0; j < width; ++j) {
-      x[j / d * x_step + j % d] = rounded(from[j] * scale.input);
+    // No division for every value: those were 8 of the 128 us of AlexNet's fc8 (d=1).
+    for (int64_t i = 0; i < d; ++i) {
+      const int64_t subspaces = (width - i + d - 1) / d;
+      for (int64_t m = 0; m < subspaces; ++m) {
+        x[m * x_step + i] = rounded(from[m * d + i] * scale.input);
+      }
     }
   }
   if (multiplies_) return;

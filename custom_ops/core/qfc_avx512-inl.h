@@ -147,7 +147,10 @@ inline void flush(const __m512i* sum, float factor, bool first, float* sums) {
 }
 
 // K <= 16: four tables of 16 entries, each twice in its register, because vpermw takes five bits.
-void add_16(const unsigned char* packed, int64_t units, const int16_t* table, __m512i* sum) {
+void add_16(const unsigned char* packed, int64_t units, const int16_t* table, float factor,
+            bool first, float* sums) {
+  __m512i sum[kRegisters];
+  for (int i = 0; i < kRegisters; ++i) sum[i] = _mm512_setzero_si512();
   for (int64_t u = 0; u < units; ++u, packed += kFcBlock * 2, table += 4 * 16) {
     prefetch(packed);
     __m512i t[4];
@@ -166,9 +169,13 @@ void add_16(const unsigned char* packed, int64_t units, const int16_t* table, __
       sum[i] = _mm512_add_epi16(sum[i], _mm512_add_epi16(a, b));
     }
   }
+  flush(sum, factor, first, sums);
 }
 
-void add_32(const unsigned char* packed, int64_t units, const int16_t* table, __m512i* sum) {
+void add_32(const unsigned char* packed, int64_t units, const int16_t* table, float factor,
+            bool first, float* sums) {
+  __m512i sum[kRegisters];
+  for (int i = 0; i < kRegisters; ++i) sum[i] = _mm512_setzero_si512();
   for (int64_t u = 0; u < units; ++u, packed += kFcBlock * 2, table += 3 * 32) {
     prefetch(packed);
     const __m512i t0 = _mm512_loadu_si512(table), t1 = _mm512_loadu_si512(table + 32),
@@ -181,6 +188,7 @@ void add_32(const unsigned char* packed, int64_t units, const int16_t* table, __
           sum[i], _mm512_add_epi16(a, _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 10), t2)));
     }
   }
+  flush(sum, factor, first, sums);
 }
 
 #if defined(__AVX512VBMI__)
@@ -198,8 +206,8 @@ inline __m512i byte_at(const __m512i* t, __m512i codes, __mmask64 bit7) {
 // Sums of low bytes: `all` of an even byte and 256 times the odd one beside it, `odd` of odd bytes;
 // of high bytes only the lowest 8 bits matter.
 template <int kEntries>
-void add_wide(const unsigned char* packed, int64_t units, const unsigned char* table,
-              __m512i* sum) {
+void add_wide(const unsigned char* packed, int64_t units, const unsigned char* table, float factor,
+              bool first, float* sums) {
   constexpr int kTables = kEntries / 64;
   __m512i all[kRegisters / 2], odd[kRegisters / 2], high[kRegisters / 2];
   for (int i = 0; i < kRegisters / 2; ++i) all[i] = odd[i] = high[i] = _mm512_setzero_si512();
@@ -221,18 +229,22 @@ void add_wide(const unsigned char* packed, int64_t units, const unsigned char* t
       }
     }
   }
+  __m512i sum[kRegisters];
   for (int i = 0; i < kRegisters / 2; ++i) {
     const __m512i rest = _mm512_slli_epi16(_mm512_sub_epi8(high[i], odd[i]), 8);
     sum[2 * i] = _mm512_add_epi16(all[i], rest);
     sum[2 * i + 1] =
         _mm512_add_epi16(odd[i], _mm512_andnot_si512(_mm512_set1_epi16(0xff), high[i]));
   }
+  flush(sum, factor, first, sums);
 }
 #else
 // Tables of 64, 128 and 256 entries are 2, 4 and 8 registers; bits 6 and 7 choose between pairs.
 template <int kEntries>
-void add_wide(const unsigned char* packed, int64_t units, const unsigned char* bytes,
-              __m512i* sum) {
+void add_wide(const unsigned char* packed, int64_t units, const unsigned char* bytes, float factor,
+              bool first, float* sums) {
+  __m512i sum[kRegisters];
+  for (int i = 0; i < kRegisters; ++i) sum[i] = _mm512_setzero_si512();
   const int16_t* table = reinterpret_cast<const int16_t*>(bytes);
   for (int64_t u = 0; u < units; ++u, packed += kFcBlock * 2) {
     prefetch(packed);
@@ -262,26 +274,24 @@ void add_wide(const unsigned char* packed, int64_t units, const unsigned char* b
       }
     }
   }
+  flush(sum, factor, first, sums);
 }
 #endif
 
 void add(int64_t K, const unsigned char* packed, int64_t units, const unsigned char* table,
          float factor, bool first, float* sums) {
   const int16_t* entries = reinterpret_cast<const int16_t*>(table);
-  __m512i sum[kRegisters];
-  for (int i = 0; i < kRegisters; ++i) sum[i] = _mm512_setzero_si512();
   if (K <= 16) {
-    add_16(packed, units, entries, sum);
+    add_16(packed, units, entries, factor, first, sums);
   } else if (K <= 32) {
-    add_32(packed, units, entries, sum);
+    add_32(packed, units, entries, factor, first, sums);
   } else if (K <= 64) {
-    add_wide<64>(packed, units, table, sum);
+    add_wide<64>(packed, units, table, factor, first, sums);
   } else if (K <= 128) {
-    add_wide<128>(packed, units, table, sum);
+    add_wide<128>(packed, units, table, factor, first, sums);
   } else {
-    add_wide<256>(packed, units, table, sum);
+    add_wide<256>(packed, units, table, factor, first, sums);
   }
-  flush(sum, factor, first, sums);
 }
 
 float energy(const float* x, int64_t count) {
