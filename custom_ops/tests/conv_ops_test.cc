@@ -1,5 +1,6 @@
-// The lookups of each instruction set against their definition, with packed codes: every size of a
-// kernel, every number of rows, on both sides of what makes a loop of its own.
+// The primitives of each instruction set against their definition: lookups with packed codes (every
+// size of a kernel, every number of rows, on both sides of what makes a loop of its own), and
+// tables (every number of values, odd and even, every number of rows).
 #include "core/conv_ops.h"
 
 #include <gtest/gtest.h>
@@ -141,6 +142,65 @@ TEST_P(ConvAdd, IsTheSumOfItsEntries) {
     }
   }
 }
+
+class ConvBuild : public testing::TestWithParam<Set> {};
+
+// Inputs are thirds, scales powers of two: no product lies between two integers, where instruction
+// sets round differently.
+TEST_P(ConvBuild, IsTheDotProductOfWordsAndQuantizedInputs) {
+  const ConvOps& ops = *GetParam().ops;
+  std::mt19937 random(1);
+  const auto below = [&](int n) { return static_cast<int>(random() % static_cast<uint32_t>(n)); };
+  const int64_t first = 3;
+  for (int64_t width = 1; width <= 21; ++width) {
+    const int64_t pairs = (width + 1) / 2, stride = pairs * 2 * kLanes, K = 1 + below(40);
+    for (int64_t rows = 1; rows <= 5; ++rows) {
+      std::vector<std::vector<float>> inputs;  // each as long as what may be read of it
+      std::vector<float> scale(static_cast<size_t>(kLanes));
+      AlignedArray<int16_t> x(rows * stride);
+      for (int64_t row = 0; row < rows; ++row) {
+        const float* pixels[kLanes];
+        for (int64_t lane = 0; lane < kLanes; ++lane) {
+          std::vector<float> input(static_cast<size_t>(first + width));
+          for (float& value : input) value = static_cast<float>(below(24001) - 12000) / 3;
+          inputs.push_back(std::move(input));
+          scale[static_cast<size_t>(lane)] = static_cast<float>(1 << (lane + row) % 4);
+        }
+        for (size_t lane = 0; lane < kLanes; ++lane) {
+          pixels[lane] = inputs[inputs.size() - kLanes + lane].data();
+        }
+        ops.quantize(pixels, first, scale.data(), width, x.data() + row * stride);
+      }
+      AlignedArray<int16_t> words(K * pairs * 2), table(rows * K * kLanes);
+      for (int64_t i = 0; i < words.size(); ++i) words[i] = static_cast<int16_t>(random());
+      std::vector<int16_t*> to;
+      for (int64_t row = 0; row < rows; ++row) to.push_back(table.data() + row * K * kLanes);
+      ops.build(words.data(), K, pairs, x.data(), stride, rows, to.data());
+
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t k = 0; k < K; ++k) {
+          for (int64_t lane = 0; lane < kLanes; ++lane) {
+            const auto& input = inputs[static_cast<size_t>(row * kLanes + lane)];
+            int64_t sum = 0x8000;
+            for (int64_t j = 0; j < width; ++j) {
+              const float value = input[static_cast<size_t>(first + j)];
+              sum += std::lrint(value * static_cast<float>(1 << (lane + row) % 4)) *
+                     words[k * pairs * 2 + j];
+            }
+            ASSERT_EQ(to[static_cast<size_t>(row)][k * kLanes + lane],
+                      static_cast<int16_t>(static_cast<uint64_t>(sum) >> 16))
+                << "width " << width << ", row " << row << " of " << rows << ", codeword " << k
+                << " of " << K << ", lane " << lane;
+          }
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, ConvBuild, testing::ValuesIn(sets()),
+                         [](const auto& info) { return std::string(info.param.name); });
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ConvBuild);
 
 INSTANTIATE_TEST_SUITE_P(Sets, ConvAdd, testing::ValuesIn(sets()),
                          [](const auto& info) { return std::string(info.param.name); });
