@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from qcnn_tflite.cost_model import kernel_model
+
 ROOT = Path(__file__).resolve().parent.parent / "custom_ops"
 TARGET = "aarch64-linux-gnu"
 
@@ -283,7 +285,8 @@ def layer_cycles(
     """
     l1, l2 = CORES[machine.core]
     subspaces = math.ceil(layer.channels / layer.d)
-    chunks = math.ceil(subspaces / int(115 / math.sqrt(layer.d) / 9))
+    weight = kernel_model("neon")["chunk_weights"][0]
+    chunks = math.ceil(subspaces / int(weight / math.sqrt(layer.d) / 9))
     row = layer.K * LANES * 2
     window = min(max(l1 * 2 // 3 // row - 2, 1), 2)
     planes = max(1, l1 // 2 // (row * (window + 2)))

@@ -208,10 +208,10 @@ def fit(
 
 
 def chunk_weights() -> list[float]:
-    """Of convolutions and of 1x1 convolutions, as the sources have them."""
+    """As `cost_geometry.Target` has them, from the sources."""
     text = (_CORE / "table_scale.h").read_text(encoding="utf-8")
     weights = []
-    for name in ("kConvChunkWeight", "kPointwiseChunkWeight"):
+    for name in ("kConvChunkWeight", "kLargeKernelChunkWeight", "kPointwiseChunkWeight"):
         found = re.search(rf"{name} = ([\d.]+);", text)
         if found is None:
             raise SystemExit(f"{_CORE / 'table_scale.h'} has no {name}")

@@ -50,14 +50,15 @@ class Target:
         Bytes of cache of a thread.
     window : tuple of int
         Output rows that the kernel handles at a time, for 1 to 6 kernel columns.
-    chunk_weights : tuple of (float, float)
-        Lookups of subspaces that share a scale, times the root of d; of convolutions and of 1x1 ones.
+    chunk_weights : tuple of (float, float, float)
+        Lookups of subspaces that share a scale, times the root of d; of convolutions, of those with
+        kernels larger than 3x3, and of 1x1 ones.
     """
 
     l1: int
     l2: int
     window: tuple[int, ...]
-    chunk_weights: tuple[float, float]
+    chunk_weights: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _chunks(
         return _Part(grid, planes, window, -(-planes // fit))
 
     taps = sum(grid.ny * grid.nx for grid in grids)
-    limit = target.chunk_weights[taps == 1] / math.sqrt(d)
+    limit = target.chunk_weights[1 if taps > 9 else 2 if taps == 1 else 0] / math.sqrt(d)
     at_once = int(limit / taps)
     if at_once >= 1:
         count = -(-M // at_once)

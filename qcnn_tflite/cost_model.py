@@ -138,8 +138,9 @@ def kernel_model(kernel: str) -> Mapping[str, Any]:
 
 def kernel_target(model: Mapping[str, Any]) -> Target:
     """What plans of a kernel depend on."""
-    convolution, pointwise = model["chunk_weights"]
-    return Target(model["l1"], model["l2"], tuple(model["window"]), (convolution, pointwise))
+    convolution, large, pointwise = model["chunk_weights"]
+    weights = (convolution, large, pointwise)
+    return Target(model["l1"], model["l2"], tuple(model["window"]), weights)
 
 
 def origin(kernel: str) -> str:

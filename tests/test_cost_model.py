@@ -20,7 +20,7 @@ from qcnn_tflite.plan import plan_layers
 from qcnn_tflite.prediction import prediction_kernel, with_prediction
 from qcnn_tflite.report import ConversionReport, LayerReport
 
-TARGET = Target(l1=48 << 10, l2=1 << 20, window=(4, 4, 4, 4, 2, 2), chunk_weights=(210, 210))
+TARGET = Target(l1=48 << 10, l2=1 << 20, window=(4, 4, 4, 4, 2, 2), chunk_weights=(210, 210, 210))
 # One column of 4 rows: 30 outputs and 2 more lanes for the kernel's width.
 WIDE = ConvLayerShape((4, 30), (4, 30), 16, 5, kernel=(3, 3))
 FC_NAMES = {"entry", "entry_pair", "table", "far", "quantize", "finish", "layer"} | {

@@ -107,8 +107,9 @@ static inline int64_t conv_pack_each(const ConvLookup& lookup, const uint8_t* co
 
 struct ConvOps {
   // squares[p], sums[p] = sum of squares, sum of input[p * stride] to input[p * stride + width -
-  // 1], 0 <= p < pixels.
-  void (*moments)(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+  // 1], 0 <= p < pixels. Returns whether none of these values is negative; where one is NaN
+  // it may return false.
+  bool (*moments)(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
                   float* sums);
 
   // Over all outputs, largest[0] = the largest sum of squares, [1] of squares - sum^2 * share, [2]

@@ -30,8 +30,10 @@ PackedConv::PackedConv(const ConvOps& ops, const ConvShape& shape, const Codes& 
 
 void PackedConv::make_chunks(const ConvOps& ops, const ConvShape& shape) {
   const double taps = static_cast<double>(shape.kernel_h * shape.kernel_w);
-  const double limit =
-      (taps > 1 ? kConvChunkWeight : kPointwiseChunkWeight) / std::sqrt(static_cast<double>(d));
+  const double weight = taps > 9   ? kLargeKernelChunkWeight
+                        : taps > 1 ? kConvChunkWeight
+                                   : kPointwiseChunkWeight;
+  const double limit = weight / std::sqrt(static_cast<double>(d));
   // Grids of the same kernel rows follow each other.
   size_t beside = 1;
   while (beside < grids.size() && grids[beside].first_ky == grids[0].first_ky) ++beside;
@@ -191,9 +193,10 @@ void PackedConv::place_codes(const ConvOps& ops) {
 // Packs the codes and sets what they fix of each chunk's bound.
 void PackedConv::pack_codes(const ConvOps& ops, const ConvShape& shape, const Codes& from) {
   const int64_t kernel_taps = shape.kernel_h * shape.kernel_w;
-  // Sums of squares and sums of the int16 codewords, in the last subspace of the channels that
-  // exist.
-  std::vector<double> squares(static_cast<size_t>(2 * codebook_count * K)), sums(squares.size());
+  // Sums of squares, of positive values' squares, and sums of the int16 codewords, in the last
+  // subspace of the channels that exist.
+  std::vector<double> squares(static_cast<size_t>(2 * codebook_count * K)),
+      positive_squares(squares.size()), sums(squares.size());
   const int64_t last_width = channels - (M - 1) * d;
   for (int64_t i = 0; i < codebook_count * K; ++i) {
     const int16_t* word = words.data() + i * 2 * pairs;
@@ -201,16 +204,19 @@ void PackedConv::pack_codes(const ConvOps& ops, const ConvShape& shape, const Co
       const double value = static_cast<double>(word[j]);
       for (int64_t part = 0; part < (j < last_width ? 2 : 1); ++part) {
         squares[static_cast<size_t>(2 * i + part)] += value * value;
+        if (value > 0) positive_squares[static_cast<size_t>(2 * i + part)] += value * value;
         sums[static_cast<size_t>(2 * i + part)] += value;
       }
     }
   }
-  std::vector<double> norms(static_cast<size_t>(outputs)), totals(norms.size());
+  std::vector<double> norms(static_cast<size_t>(outputs)), positive_norms(norms.size()),
+      totals(norms.size());
   std::vector<int64_t> taps;       // of a pass, [ny][nx]: their places in the kernel
   std::vector<uint8_t> of_output;  // the codes of one output in one pass, [planes][ny][nx]
   for (size_t i = 0; i < chunks.size(); ++i) {
     const int64_t g = static_cast<int64_t>(i / chunk_count);
     std::fill(norms.begin(), norms.end(), 0.0);
+    std::fill(positive_norms.begin(), positive_norms.end(), 0.0);
     std::fill(totals.begin(), totals.end(), 0.0);
     for (const ChunkGrid& part : chunks[i].grids) {
       const TapGrid& grid = grids[static_cast<size_t>(part.grid)];
@@ -234,6 +240,7 @@ void PackedConv::pack_codes(const ConvOps& ops, const ConvShape& shape, const Co
                 const auto word =
                     static_cast<size_t>(2 * (book + kernel[tap]) + (m == M - 1 ? 1 : 0));
                 norms[static_cast<size_t>(c)] += squares[word];
+                positive_norms[static_cast<size_t>(c)] += positive_squares[word];
                 totals[static_cast<size_t>(c)] += sums[word];
                 of_output.push_back(kernel[tap]);
               }
@@ -246,6 +253,8 @@ void PackedConv::pack_codes(const ConvOps& ops, const ConvShape& shape, const Co
     ChunkBound& bound = chunks[i].bound;
     for (size_t c = 0; c < norms.size(); ++c) {
       bound.norm = std::max(bound.norm, std::sqrt(norms[c]));
+      bound.signed_norm = std::max({bound.signed_norm, std::sqrt(positive_norms[c]),
+                                    std::sqrt(std::max(norms[c] - positive_norms[c], 0.0))});
       const double flat = norms[c] - totals[c] * totals[c] / bound.inputs;
       bound.flat_norm = std::max(bound.flat_norm, std::sqrt(std::max(flat, 0.0)));
       bound.mean = std::max(bound.mean, std::abs(totals[c]) / bound.inputs);

@@ -29,6 +29,9 @@ struct Item {
 // Rows that the quantisation of inputs is ahead of itself.
 constexpr int64_t kPrefetchRows = 4;
 
+// Input rows that a thread takes at a time to measure them.
+constexpr int64_t kBandRows = 4;
+
 // Asks for memory that is used soon. Rows of a large image come from L3 or further, in pieces too
 // short for the hardware to foresee.
 template <int kForWriting>
@@ -60,9 +63,10 @@ class LookupConv final : public ConvLayer {
     float* factor;   // [rows][32]: of the present chunk's sums
   };
 
+  int64_t bands() const { return (shape_.in_h + kBandRows - 1) / kBandRows; }
   void plan_items(int threads);
   size_t place(unsigned char* scratch);
-  void measure(const float* image, int64_t y0, int64_t y1);
+  void measure(const float* image, int64_t band);
   void choose_scale(size_t index, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
   bool set_outputs(const Column& column, int64_t row, bool whole, float* result,
@@ -95,7 +99,9 @@ class LookupConv final : public ConvLayer {
   // Of the pixels' channels in a chunk, [groups * chunk_count][2][in_h * in_w]: sums of squares,
   // sums.
   float* moments_ = nullptr;
-  std::vector<Worker> workers_;  // [threads]
+  uint8_t* positive_bands_ = nullptr;  // [bands()]: whether no input of these rows is negative
+  bool positive_ = false;              // nor any of the image
+  std::vector<Worker> workers_;        // [threads]
 };
 
 LookupConv::LookupConv(const ConvOps& ops, const ConvShape& shape, const Codes& codes)
@@ -204,6 +210,7 @@ size_t LookupConv::place(unsigned char* scratch) {
   AlignedPieces pieces(scratch);
   moments_ = pieces.take<float>(static_cast<int64_t>(packed_.chunks.size()) * 2 * shape_.in_h *
                                 shape_.in_w);
+  positive_bands_ = pieces.take<uint8_t>(bands());
   const int64_t whole_rows = (most_rows_ + packed_.window - 1) / packed_.window * packed_.window;
   const int64_t tile = most_outputs_ * whole_rows * kLanes;
   for (Worker& worker : workers_) {
@@ -226,12 +233,12 @@ Memory LookupConv::memory() const {
   return memory;
 }
 
-// Moments of rows y0 to y1 - 1.
-void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
+// Moments of a band of rows.
+void LookupConv::measure(const float* image, int64_t band) {
   const int64_t size = shape_.in_h * shape_.in_w;
-  const int64_t first = y0 * shape_.in_w;
-  const int64_t last = std::min(y1 * shape_.in_w, pointwise_ ? positions_ : size);
-  if (last <= first) return;
+  const int64_t first = band * kBandRows * shape_.in_w;
+  const int64_t last = std::min(first + kBandRows * shape_.in_w, pointwise_ ? positions_ : size);
+  bool positive = true;
   // Some pixels at a time with all their channels, so that every chunk finds them in the L1 cache.
   const int64_t at_once = std::max<int64_t>(4, 4096 / shape_.in_channels);
   for (int64_t p = first; p < last; p += at_once) {
@@ -246,10 +253,11 @@ void LookupConv::measure(const float* image, int64_t y0, int64_t y1) {
       const int64_t from = packed_.chunks[i].m0 * packed_.d;
       const int64_t width = std::min(packed_.chunks[i].m1 * packed_.d, packed_.channels) - from;
       float* squares = moments_ + static_cast<int64_t>(i) * 2 * size + p;
-      ops_.moments(pixels + g * packed_.channels + from, count, shape_.in_channels, width, squares,
-                   squares + size);
+      positive &= ops_.moments(pixels + g * packed_.channels + from, count, shape_.in_channels,
+                               width, squares, squares + size);
     }
   }
+  positive_bands_[band] = positive;
 }
 
 // Scale of a chunk's tables, from the largest patch of the image.
@@ -270,6 +278,7 @@ void LookupConv::choose_scale(size_t index, Worker* worker) {
                                      : std::numeric_limits<double>::infinity();
   bound.flat = static_cast<double>(largest[1]);
   bound.sum = static_cast<double>(largest[2]);
+  bound.positive = positive_;
   scales_[index] = table_scale(bound, part.bound);
 }
 
@@ -322,6 +331,7 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
         bound.squares = static_cast<double>(squares[first + l]);
         bound.sum = std::abs(static_cast<double>(sums[first + l]));
         bound.flat = bound.squares - bound.sum * bound.sum / weights.inputs;
+        bound.positive = positive_;
         const TableScale scale = table_scale(bound, weights);
         worker->scale[lane + l] = scale.input;
         worker->factor[lane + l] = scale.factor;
@@ -502,10 +512,9 @@ void LookupConv::run(const float* input, float* output, unsigned char* scratch) 
   for (int64_t n = 0; n < shape_.batch; ++n) {
     const float* image = input + n * pixels * shape_.in_channels;
     float* result = output + n * results * shape_.out_channels;
-    constexpr int64_t kRows = 4;
-    parallel_for(pool_.get(), threads_, (shape_.in_h + kRows - 1) / kRows, [&](int64_t i, int) {
-      measure(image, i * kRows, std::min(shape_.in_h, (i + 1) * kRows));
-    });
+    parallel_for(pool_.get(), threads_, bands(), [&](int64_t i, int) { measure(image, i); });
+    positive_ =
+        std::find(positive_bands_, positive_bands_ + bands(), 0) == positive_bands_ + bands();
     const int64_t scales = pointwise_ ? 0 : static_cast<int64_t>(packed_.chunks.size());
     parallel_for(pool_.get(), threads_, scales, [&](int64_t i, int worker) {
       choose_scale(static_cast<size_t>(i), &workers_[static_cast<size_t>(worker)]);

@@ -21,18 +21,21 @@ struct Moments {
   __m256 squares, sum;
 };
 
-inline Moments moments_of(const float* x, int64_t width, __m256i tail) {
+// least: of a NaN and another, _mm256_min_ps takes its second argument.
+inline Moments moments_of(const float* x, int64_t width, __m256i tail, __m256* least) {
   Moments m = {_mm256_setzero_ps(), _mm256_setzero_ps()};
   int64_t j = 0;
   for (; j + 8 <= width; j += 8) {
     const __m256 v = _mm256_loadu_ps(x + j);
     m.squares = _mm256_fmadd_ps(v, v, m.squares);
     m.sum = _mm256_add_ps(v, m.sum);
+    *least = _mm256_min_ps(v, *least);
   }
   if (j < width) {
     const __m256 v = _mm256_maskload_ps(x + j, tail);
     m.squares = _mm256_fmadd_ps(v, v, m.squares);
     m.sum = _mm256_add_ps(v, m.sum);
+    *least = _mm256_min_ps(v, *least);
   }
   return m;
 }
@@ -43,23 +46,27 @@ inline __m128 across(__m256 a, __m256 b, __m256 c, __m256 d) {
   return _mm_add_ps(_mm256_castps256_ps128(sum), _mm256_extractf128_ps(sum, 1));
 }
 
-void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+bool moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
              float* sums) {
   const __m256i tail = first_lanes(width % 8);
+  __m256 least = _mm256_setzero_ps();
   int64_t p = 0;
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
     Moments m[4];
     for (int i = 0; i < 4; ++i) {
-      m[i] = moments_of(input + i * stride, width, tail);
+      m[i] = moments_of(input + i * stride, width, tail, &least);
     }
     _mm_storeu_ps(squares + p, across(m[0].squares, m[1].squares, m[2].squares, m[3].squares));
     _mm_storeu_ps(sums + p, across(m[0].sum, m[1].sum, m[2].sum, m[3].sum));
   }
   for (; p < pixels; ++p, input += stride) {
-    const Moments m = moments_of(input, width, tail);
+    const Moments m = moments_of(input, width, tail, &least);
     squares[p] = _mm_cvtss_f32(across(m.squares, m.squares, m.squares, m.squares));
     sums[p] = _mm_cvtss_f32(across(m.sum, m.sum, m.sum, m.sum));
   }
+  const __m128 four = _mm_min_ps(_mm256_castps256_ps128(least), _mm256_extractf128_ps(least, 1));
+  const __m128 two = _mm_min_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_min_ss(two, _mm_movehdup_ps(two))) >= 0;
 }
 
 // Lane 2 * i + odd of 16 lies at i + 8 * odd in the rows that quantize() writes: the high halves of

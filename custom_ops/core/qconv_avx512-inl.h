@@ -20,18 +20,21 @@ struct Moments {
   __m512 squares, sum;
 };
 
-inline Moments moments_of(const float* x, int64_t width, __mmask16 tail) {
+// least: of a NaN and another, _mm512_min_ps takes its second argument.
+inline Moments moments_of(const float* x, int64_t width, __mmask16 tail, __m512* least) {
   Moments m = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   int64_t j = 0;
   for (; j + 16 <= width; j += 16) {
     const __m512 v = _mm512_loadu_ps(x + j);
     m.squares = _mm512_fmadd_ps(v, v, m.squares);
     m.sum = _mm512_add_ps(v, m.sum);
+    *least = _mm512_min_ps(v, *least);
   }
   if (tail != 0) {
     const __m512 v = _mm512_maskz_loadu_ps(tail, x + j);
     m.squares = _mm512_fmadd_ps(v, v, m.squares);
     m.sum = _mm512_add_ps(v, m.sum);
+    *least = _mm512_min_ps(v, *least);
   }
   return m;
 }
@@ -47,7 +50,8 @@ inline __m128 across(__m512 a, __m512 b, __m512 c, __m512 d) {
 }
 
 // Three channels and nothing between the pixels, as in an RGB image: 16 pixels are three registers.
-inline int64_t moments_of_three(const float* input, int64_t pixels, float* squares, float* sums) {
+inline int64_t moments_of_three(const float* input, int64_t pixels, float* squares, float* sums,
+                                __m512* least) {
   // Channel j of pixel i is float 3 * i + j of the first 32 (two registers) or, from 32 on, of the
   // third: taken from the first two, then from the third where bit 5 of the index is set.
   const __m512i step =
@@ -59,6 +63,7 @@ inline int64_t moments_of_three(const float* input, int64_t pixels, float* squar
     }
     const __m512 a = _mm512_loadu_ps(input), b = _mm512_loadu_ps(input + 16),
                  c = _mm512_loadu_ps(input + 32);
+    *least = _mm512_min_ps(a, _mm512_min_ps(b, _mm512_min_ps(c, *least)));
     __m512 square = _mm512_setzero_ps(), sum = square;
     for (int j = 0; j < 3; ++j) {
       const __m512i at = _mm512_add_epi32(step, _mm512_set1_epi32(j));
@@ -73,24 +78,27 @@ inline int64_t moments_of_three(const float* input, int64_t pixels, float* squar
   return p;
 }
 
-void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+bool moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
              float* sums) {
   const __mmask16 tail = static_cast<__mmask16>((1u << (width % 16)) - 1u);
-  int64_t p = width == 3 && stride == 3 ? moments_of_three(input, pixels, squares, sums) : 0;
+  __m512 least = _mm512_setzero_ps();
+  int64_t p =
+      width == 3 && stride == 3 ? moments_of_three(input, pixels, squares, sums, &least) : 0;
   input += p * stride;
   for (; p + 4 <= pixels; p += 4, input += 4 * stride) {
     Moments m[4];
     for (int i = 0; i < 4; ++i) {
-      m[i] = moments_of(input + i * stride, width, tail);
+      m[i] = moments_of(input + i * stride, width, tail, &least);
     }
     _mm_storeu_ps(squares + p, across(m[0].squares, m[1].squares, m[2].squares, m[3].squares));
     _mm_storeu_ps(sums + p, across(m[0].sum, m[1].sum, m[2].sum, m[3].sum));
   }
   for (; p < pixels; ++p, input += stride) {
-    const Moments m = moments_of(input, width, tail);
+    const Moments m = moments_of(input, width, tail, &least);
     squares[p] = _mm512_reduce_add_ps(m.squares);
     sums[p] = _mm512_reduce_add_ps(m.sum);
   }
+  return _mm512_reduce_min_ps(least) >= 0;
 }
 
 inline __m512i rounded(__m512 a, __m512 b) {

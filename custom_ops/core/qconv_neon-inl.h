@@ -39,8 +39,9 @@ inline float across(float32x4_t a, float32x4_t b) {
   return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
 }
 
-void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
+bool moments(const float* input, int64_t pixels, int64_t stride, int64_t width, float* squares,
              float* sums) {
+  float32x4_t least = vdupq_n_f32(0);
   for (int64_t p = 0; p < pixels; ++p, input += stride) {
     float32x4_t square[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
     float32x4_t sum[2] = {vdupq_n_f32(0), vdupq_n_f32(0)};
@@ -51,14 +52,18 @@ void moments(const float* input, int64_t pixels, int64_t stride, int64_t width, 
       square[1] = fma(square[1], b, b);
       sum[0] = vaddq_f32(sum[0], a);
       sum[1] = vaddq_f32(sum[1], b);
+      least = vminq_f32(least, vminq_f32(a, b));
     }
     squares[p] = across(square[0], square[1]);
     sums[p] = across(sum[0], sum[1]);
     for (; j < width; ++j) {
       squares[p] += input[j] * input[j];
       sums[p] += input[j];
+      least = vminq_f32(least, vdupq_n_f32(input[j]));
     }
   }
+  const float32x2_t two = vpmin_f32(vget_low_f32(least), vget_high_f32(least));
+  return vget_lane_f32(vpmin_f32(two, two), 0) >= 0;
 }
 
 // values[i] = pixel[i] * scale for 0 <= i < 8, 0 from `count` on.

@@ -358,6 +358,47 @@ TEST_P(Kernels, LargeAndSmallValues) {
   }
 }
 
+// Inputs as an output's weights, its positive or its negative ones: no other inputs of their size
+// have a larger response, and its sum is as large as an int16 may be.
+TEST_P(Kernels, LargestResponses) {
+  std::mt19937 random(20167);
+  ConvShape s;
+  s.batch = 1;
+  s.in_h = 9;
+  s.in_w = s.kernel_h = s.kernel_w = 3;
+  s.out_h = 7;
+  s.out_w = 1;
+  s.out_channels = 21;
+  for (int64_t channels : {3, 5, 12, 40}) {
+    for (int64_t d : {1, 3, 4, 8}) {
+      s.in_channels = channels;
+      Codes codes = random_codes(&random, {channels, s.out_channels, 9, 1, 16, d, 1, false, false});
+      // No codeword weighs more than another, so that the sum is what limits the scale.
+      for (float& value : codes.codebooks) value = value < 0 ? -1.0f : 1.0f;
+      for (int64_t c = 0; c < s.out_channels; ++c) {
+        for (const char taken : {'w', '+', '-'}) {
+          std::vector<float> input(static_cast<size_t>(27 * channels));
+          for (int64_t i = 0; i < 9 * channels; ++i) {
+            const auto w = static_cast<float>(
+                weight(codes, s.out_channels, 9, 1, c, i / channels, i % channels));
+            input[static_cast<size_t>(c % 7 * 3 * channels + i)] =
+                taken == 'w' ? w : std::max(taken == '+' ? w : -w, 0.0f);
+          }
+          // Values of one size do not round at random; a sum that wrapped is off by its own size.
+          const auto output = run_conv(kernel(), s, codes, input);
+          const Answer answer = naive_conv(s, codes, input.data());
+          double largest = 0;
+          for (double value : answer.output) largest = std::max(largest, std::abs(value));
+          for (size_t i = 0; i < output.size(); ++i) {
+            ASSERT_NEAR(output[i], answer.output[i], 0.03 * largest)
+                << channels << " channels, d " << d << ", output " << c << ", input " << taken;
+          }
+        }
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(All, Kernels, testing::ValuesIn(kernels()),
                          [](const auto& info) { return std::string(info.param->name); });
 

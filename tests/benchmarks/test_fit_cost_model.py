@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from benchmarks import fit_cost_model
-from qcnn_tflite import machine
+from qcnn_tflite import cost_model, machine
 from qcnn_tflite.coefficients import Coefficients
 from qcnn_tflite.cost_geometry import ConvLayerShape, Target, conv_counts
 from qcnn_tflite.cost_model import FcLayerShape
 
-TARGET = Target(l1=48 << 10, l2=1 << 20, window=(4, 4, 4, 4, 2, 2), chunk_weights=(210, 210))
+TARGET = Target(l1=48 << 10, l2=1 << 20, window=(4, 4, 4, 4, 2, 2), chunk_weights=(210, 210, 210))
 
 
 def test_the_fit_finds_the_coefficients_that_made_the_times():
@@ -23,6 +25,13 @@ def test_the_fit_finds_the_coefficients_that_made_the_times():
     times = [sum(truth[name] * count[name] for name in truth) for count in counts]
     found = fit_cost_model.fit(counts, times, truth)
     assert found == pytest.approx(truth, rel=0.01)
+
+
+def test_chunk_weights_are_those_of_the_kernels():
+    weights = fit_cost_model.chunk_weights()
+    document = json.loads(cost_model.COEFFICIENTS.path.read_text(encoding="utf-8"))
+    for entries in document["kernels"].values():
+        assert all(entry["chunk_weights"] == weights for entry in entries)
 
 
 def test_networks_of_the_comparison_are_those_of_the_benchmark():
