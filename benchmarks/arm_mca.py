@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from qcnn_tflite.cost_model import kernel_model
-
 ROOT = Path(__file__).resolve().parent.parent / "custom_ops"
 TARGET = "aarch64-linux-gnu"
 
@@ -36,6 +34,16 @@ CORES = {
 }
 
 LANES = 32
+
+
+@cache
+def chunk_weight() -> float:
+    """Of 3x3 convolutions, as the sources have it."""
+    text = (ROOT / "core" / "table_scale.h").read_text(encoding="utf-8")
+    found = re.search(r"kConvChunkWeight = ([\d.]+);", text)
+    if found is None:
+        raise SystemExit("core/table_scale.h has no kConvChunkWeight")
+    return float(found[1])
 
 
 def newest(tool: str) -> str:
@@ -285,8 +293,7 @@ def layer_cycles(
     """
     l1, l2 = CORES[machine.core]
     subspaces = math.ceil(layer.channels / layer.d)
-    weight = kernel_model("neon")["chunk_weights"][0]
-    chunks = math.ceil(subspaces / int(weight / math.sqrt(layer.d) / 9))
+    chunks = math.ceil(subspaces / int(chunk_weight() / math.sqrt(layer.d) / 9))
     row = layer.K * LANES * 2
     window = min(max(l1 * 2 // 3 // row - 2, 1), 2)
     planes = max(1, l1 // 2 // (row * (window + 2)))

@@ -15,6 +15,7 @@ LANES = 32
 MAX_TAPS = 6
 MAX_LANE_SPAN, MAX_ROW_SPAN = 16, 12
 NARROW_K, MAX_WIDE_WINDOW = 128, 2
+SMALL_KERNEL = 9
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _chunks(
         return _Part(grid, planes, window, -(-planes // fit))
 
     taps = sum(grid.ny * grid.nx for grid in grids)
-    limit = target.chunk_weights[1 if taps > 9 else 2 if taps == 1 else 0] / math.sqrt(d)
+    limit = target.chunk_weights[1 if taps > SMALL_KERNEL else 2 if taps == 1 else 0] / math.sqrt(d)
     at_once = int(limit / taps)
     if at_once >= 1:
         count = -(-M // at_once)

@@ -51,6 +51,15 @@ def test_counts_of_groups_and_chunks():
     assert deep["flush"] == deep["finish"]
 
 
+@pytest.mark.parametrize(("kernel", "chunks"), [(3, 2), (5, 16), (1, 4)])
+def test_chunks_by_the_size_of_the_kernel(kernel, chunks):
+    target = replace(TARGET, chunk_weights=(210, 85, 58))
+    channels = 8 * (64 if kernel == 1 else 16)
+    shape = replace(WIDE, in_channels=channels, kernel=(kernel, kernel))
+    counts = conv_counts(shape, K=16, d=8, target=target)
+    assert counts["flush"] == (chunks - 1) * counts["finish"]
+
+
 def test_a_strided_convolution_is_the_sum_of_its_phases():
     shape = ConvLayerShape((227, 227), (55, 55), 3, 96, (11, 11), (4, 4))
     counts = conv_counts(shape, K=128, d=3, target=TARGET)
@@ -189,6 +198,7 @@ def test_rows_are_done_one_by_one_as_the_kernels_do_them():
         ("conv_ops.h", "kMaxTaps", cost_geometry.MAX_TAPS),
         ("conv_ops.h", "kNarrowK", cost_geometry.NARROW_K),
         ("conv_ops.h", "kMaxWideWindow", cost_geometry.MAX_WIDE_WINDOW),
+        ("packed_conv.cc", "kSmallKernel", cost_geometry.SMALL_KERNEL),
         ("conv_geometry.cc", "kMaxLaneSpan", cost_geometry.MAX_LANE_SPAN),
         ("conv_geometry.cc", "kMaxRowSpan", cost_geometry.MAX_ROW_SPAN),
         ("fc_ops.h", "kFcBlock", cost_model.FC_BLOCK),

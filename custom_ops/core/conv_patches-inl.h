@@ -94,7 +94,7 @@ inline void compare_row(const ConvPatches& p, const float* __restrict squares,
       square += squares[x + k * step];
       sum += sums[x + k * step];
     }
-    const float flat = square - sum * sum * share;
+    const float flat = square - sum * (sum * share);
     const float size = sum < 0 ? -sum : sum;
     most_squares[x] = most_squares[x] < square ? square : most_squares[x];
     most_flat[x] = most_flat[x] < flat ? flat : most_flat[x];

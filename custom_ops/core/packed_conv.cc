@@ -7,6 +7,12 @@
 #include "core/cpu.h"
 
 namespace qcnn {
+namespace {
+
+// Positions of the largest kernel that is not yet a large one: see kLargeKernelChunkWeight.
+constexpr int64_t kSmallKernel = 9;
+
+}  // namespace
 
 PackedConv::PackedConv(const ConvOps& ops, const ConvShape& shape, const Codes& from)
     : M(from.M),
@@ -29,10 +35,10 @@ PackedConv::PackedConv(const ConvOps& ops, const ConvShape& shape, const Codes& 
 }
 
 void PackedConv::make_chunks(const ConvOps& ops, const ConvShape& shape) {
-  const double taps = static_cast<double>(shape.kernel_h * shape.kernel_w);
-  const double weight = taps > 9   ? kLargeKernelChunkWeight
-                        : taps > 1 ? kConvChunkWeight
-                                   : kPointwiseChunkWeight;
+  const int64_t taps = shape.kernel_h * shape.kernel_w;
+  const double weight = taps > kSmallKernel ? kLargeKernelChunkWeight
+                        : taps > 1          ? kConvChunkWeight
+                                            : kPointwiseChunkWeight;
   const double limit = weight / std::sqrt(static_cast<double>(d));
   // Grids of the same kernel rows follow each other.
   size_t beside = 1;
@@ -84,7 +90,7 @@ void PackedConv::make_chunks(const ConvOps& ops, const ConvShape& shape) {
     chunk.bound.whole = true;
     of_group.push_back(chunk);
   };
-  const int64_t at_once = static_cast<int64_t>(limit / taps);
+  const int64_t at_once = static_cast<int64_t>(limit / static_cast<double>(taps));
   if (at_once >= 1) {
     // Equal chunks: the last one would otherwise be small and still cost a pass over the sums.
     const int64_t count = (M + at_once - 1) / at_once;

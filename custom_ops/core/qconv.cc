@@ -331,7 +331,6 @@ void LookupConv::set_scales(const Item& item, size_t i, Worker* worker) {
         bound.squares = static_cast<double>(squares[first + l]);
         bound.sum = std::abs(static_cast<double>(sums[first + l]));
         bound.flat = bound.squares - bound.sum * bound.sum / weights.inputs;
-        bound.positive = positive_;
         const TableScale scale = table_scale(bound, weights);
         worker->scale[lane + l] = scale.input;
         worker->factor[lane + l] = scale.factor;

@@ -6,12 +6,13 @@
 //
 // All sums are kept modulo 2^16. They are right in the end because the scale of the tables is
 // chosen so that no complete sum can leave int16, whatever happens on the way: by the inequality of
-// Cauchy and Schwarz no output exceeds the largest norm of an output's decoded weights times the
-// largest norm of an input patch. The subspaces are taken in chunks with a scale each, so that the
-// rounding of the entries stays near 0.2 % of the response; chunks are added up in float32.
+// Cauchy and Schwarz, of which table_scale.h has three forms. The subspaces are taken in chunks
+// with a scale each, so that the rounding of the entries stays below 0.5 % of the response; chunks
+// are added up in float32.
 //
-// The scale is one for a whole image and chunk (for 1x1 kernels one for each position), so neither
-// the cutting of the work nor the number of threads changes a bit of the result.
+// The scale is one for a whole image and chunk, so neither the cutting of the work nor the number
+// of threads changes a bit of the result. 1x1 kernels have one for each position, which does not
+// depend on any other: rows of a batch, tokens, do not change each other's answers.
 #ifndef QCNN_CORE_QCONV_H_
 #define QCNN_CORE_QCONV_H_
 

@@ -348,10 +348,10 @@ void LookupFc::build_chunk(size_t i, const float* row) {
     for (int64_t j = 0; j < width; ++j) x[j] = rounded(from[j] * scale.input);
   } else {
     // No division for every value: those were 8 of the 128 us of AlexNet's fc8 (d=1).
-    for (int64_t i = 0; i < d; ++i) {
-      const int64_t subspaces = (width - i + d - 1) / d;
+    for (int64_t j = 0; j < d; ++j) {
+      const int64_t subspaces = (width - j + d - 1) / d;
       for (int64_t m = 0; m < subspaces; ++m) {
-        x[m * x_step + i] = rounded(from[m * d + i] * scale.input);
+        x[m * x_step + j] = rounded(from[m * d + j] * scale.input);
       }
     }
   }

@@ -12,11 +12,11 @@ namespace qcnn {
 // response, grows in proportion.
 inline constexpr double kConvChunkWeight = 135;
 // Of kernels larger than 3x3, which stand where networks begin and positions differ most in power:
-// with the other, AlexNet's conv1 alone is 0.46 % off its reference, with this 0.25 %, for 1 % of
-// the network's time.
+// AlexNet's conv1 alone is 0.46 % off its reference with 115, 0.25 % with this, for 1 % of the
+// network's time.
 inline constexpr double kLargeKernelChunkWeight = 85;
-// Of 1x1 convolutions, whose positions differ more in power: the last one of MobileNet-v1 is 0.37 %
-// off its reference with this, 0.50 % with the other, for 2 to 5 % of the time.
+// Of 1x1 convolutions, whose positions differ more in power: the last one of MobileNet-v1 is 0.50 %
+// off its reference with 115, 0.37 % with this, for 2 to 5 % of the time.
 inline constexpr double kPointwiseChunkWeight = 58;
 inline constexpr double kFcChunkWeight = 210;
 
@@ -63,16 +63,19 @@ inline TableScale table_scale(const InputBound& x, const ChunkBound& w) {
     return scale;
   }
   if (!(x.squares > 0) || !(w.norm > 0)) return scale;
-  double response = w.norm * std::sqrt(x.squares);
+  // Squares were summed up in float32, which may have lost what is below its normal numbers.
+  const double squares =
+      x.squares + w.inputs * static_cast<double>(std::numeric_limits<float>::min());
+  double response = w.norm * std::sqrt(squares);
   if (w.whole) {
-    // The energies were summed up in float32, and their difference may have cancelled out.
-    const double flat = std::max(x.flat, 0.0) + 1e-5 * x.squares;
+    // The energies may have cancelled out.
+    const double flat = std::max(x.flat, 0.0) + 1e-5 * squares;
     response = std::min(response, w.flat_norm * std::sqrt(flat) + w.mean * x.sum);
-    if (x.positive) response = std::min(response, w.signed_norm * std::sqrt(x.squares));
+    if (x.positive) response = std::min(response, w.signed_norm * std::sqrt(squares));
   }
   const double rounding = 0.5 * w.norm * std::sqrt(w.inputs);
   const double room = (32766 - 0.5 * w.lookups) * 65536 - rounding;
-  const double chosen = std::min(room / response, 32766 / std::sqrt(x.squares)) / 1.0001;
+  const double chosen = std::min(room / response, 32766 / std::sqrt(squares)) / 1.0001;
   if (!(chosen > 0) || chosen > 1e30) return scale;  // inputs too small to matter
   scale.input = static_cast<float>(chosen);
   scale.factor = static_cast<float>(65536 / (w.word_scale * static_cast<double>(scale.input)));

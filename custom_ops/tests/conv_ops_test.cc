@@ -22,8 +22,7 @@ struct Set {
   const ConvOps* ops;
 };
 
-// Those whose table entries are int16, as this test's are.
-std::vector<Set> sets() {
+std::vector<Set> all_sets() {
   std::vector<Set> found;
   const auto add = [&](const char* name, const ConvOps* ops, bool runs) {
     if (ops != nullptr && runs) found.push_back({name, ops});
@@ -32,6 +31,14 @@ std::vector<Set> sets() {
   add("avx512", conv_ops_avx512(), cpu_has_avx512());
   add("avx512_vnni", conv_ops_avx512_vnni(), cpu_has_avx512_vnni());
   add("neon", conv_ops_neon(), cpu_has_neon());
+  add("neon_dotprod", conv_ops_neon_dotprod(), cpu_has_neon_dotprod());
+  return found;
+}
+
+// Those whose table entries are int16, as most of these tests' are.
+std::vector<Set> sets() {
+  std::vector<Set> found = all_sets();
+  if (!found.empty() && found.back().ops == conv_ops_neon_dotprod()) found.pop_back();
   return found;
 }
 
@@ -153,47 +160,48 @@ TEST_P(ConvMoments, AreThoseOfEachPixelAndSeeEveryNegativeValue) {
   };
   for (int64_t width = 1; width <= 35; ++width) {
     for (const int64_t pixels : {1, 2, 3, 4, 7, 16, 17, 35}) {
-      const int64_t stride = width + below(2) * 5;
-      // As long as what may be read, and negative where nothing may be.
-      std::vector<float> input(static_cast<size_t>((pixels - 1) * stride + width), -1.0f);
-      const auto value = [&](int64_t p, int64_t j) -> float& {
-        return input[static_cast<size_t>(p * stride + j)];
-      };
-      for (int64_t p = 0; p < pixels; ++p) {
-        for (int64_t j = 0; j < width; ++j) value(p, j) = static_cast<float>(below(100)) / 8;
-      }
-      value(below(pixels), below(width)) = -0.0f;
-      std::vector<float> squares(static_cast<size_t>(pixels)), sums(squares);
-      const auto positive = [&] {
-        return ops.moments(input.data(), pixels, stride, width, squares.data(), sums.data());
-      };
-      EXPECT_TRUE(positive()) << width << " of " << stride << ", " << pixels << " pixels";
-      for (int64_t p = 0; p < pixels; ++p) {
-        double square = 0, sum = 0;
-        for (int64_t j = 0; j < width; ++j) {
-          square += static_cast<double>(value(p, j)) * static_cast<double>(value(p, j));
-          sum += static_cast<double>(value(p, j));
+      for (const int64_t stride : {width, width + 5}) {
+        // As long as what may be read, and negative where nothing may be.
+        std::vector<float> input(static_cast<size_t>((pixels - 1) * stride + width), -1.0f);
+        const auto value = [&](int64_t p, int64_t j) -> float& {
+          return input[static_cast<size_t>(p * stride + j)];
+        };
+        for (int64_t p = 0; p < pixels; ++p) {
+          for (int64_t j = 0; j < width; ++j) value(p, j) = static_cast<float>(below(100)) / 8;
         }
-        ASSERT_NEAR(squares[static_cast<size_t>(p)], square, 1e-6 * square);
-        ASSERT_NEAR(sums[static_cast<size_t>(p)], sum, 1e-6 * sum);
-      }
-      for (int64_t i = 0; i < pixels * width; ++i) {
-        const float old = value(i / width, i % width);
-        value(i / width, i % width) = -1e-30f;
-        const int64_t other = below(pixels * width);
-        const float nan = other == i ? -1.0f : NAN, kept = value(other / width, other % width);
-        EXPECT_FALSE(positive()) << "pixel " << i / width << ", channel " << i % width;
-        value(other / width, other % width) = nan;
-        EXPECT_FALSE(positive()) << "pixel " << i / width << ", channel " << i % width
-                                 << ", with a NaN in " << other / width << ", " << other % width;
-        value(other / width, other % width) = kept;
-        value(i / width, i % width) = old;
+        value(below(pixels), below(width)) = -0.0f;
+        std::vector<float> squares(static_cast<size_t>(pixels)), sums(squares);
+        const auto positive = [&] {
+          return ops.moments(input.data(), pixels, stride, width, squares.data(), sums.data());
+        };
+        EXPECT_TRUE(positive()) << width << " of " << stride << ", " << pixels << " pixels";
+        for (int64_t p = 0; p < pixels; ++p) {
+          double square = 0, sum = 0;
+          for (int64_t j = 0; j < width; ++j) {
+            square += static_cast<double>(value(p, j)) * static_cast<double>(value(p, j));
+            sum += static_cast<double>(value(p, j));
+          }
+          ASSERT_NEAR(squares[static_cast<size_t>(p)], square, 1e-6 * square);
+          ASSERT_NEAR(sums[static_cast<size_t>(p)], sum, 1e-6 * sum);
+        }
+        for (int64_t i = 0; i < pixels * width; ++i) {
+          const float old = value(i / width, i % width);
+          value(i / width, i % width) = -1e-30f;
+          const int64_t other = below(pixels * width);
+          const float nan = other == i ? -1.0f : NAN, kept = value(other / width, other % width);
+          EXPECT_FALSE(positive()) << "pixel " << i / width << ", channel " << i % width;
+          value(other / width, other % width) = nan;
+          EXPECT_FALSE(positive()) << "pixel " << i / width << ", channel " << i % width
+                                   << ", with a NaN in " << other / width << ", " << other % width;
+          value(other / width, other % width) = kept;
+          value(i / width, i % width) = old;
+        }
       }
     }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sets, ConvMoments, testing::ValuesIn(sets()),
+INSTANTIATE_TEST_SUITE_P(Sets, ConvMoments, testing::ValuesIn(all_sets()),
                          [](const auto& info) { return std::string(info.param.name); });
 GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ConvMoments);
 

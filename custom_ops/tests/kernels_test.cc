@@ -358,31 +358,59 @@ TEST_P(Kernels, LargeAndSmallValues) {
   }
 }
 
-// Inputs as an output's weights, its positive or its negative ones: no other inputs of their size
-// have a larger response, and its sum is as large as an int16 may be.
+// An image that is, where output c of output row c % out_h looks, that output's weights: all ('w'),
+// only the positive ('+') or the negative ones ('-'), or those and the negative ones of the last
+// kernel row ('r') or of the first 15 channels ('c').
+std::vector<float> aligned_image(const ConvShape& s, const Codes& codes, int64_t c, char taken) {
+  const int64_t channels = s.in_channels / s.groups, group = c / (s.out_channels / s.groups);
+  std::vector<float> image(static_cast<size_t>(s.in_h * s.in_w * s.in_channels));
+  for (int64_t ky = 0; ky < s.kernel_h; ++ky) {
+    for (int64_t kx = 0; kx < s.kernel_w; ++kx) {
+      for (int64_t j = 0; j < channels; ++j) {
+        const auto w = static_cast<float>(weight(codes, s.out_channels, s.kernel_h * s.kernel_w,
+                                                 s.groups, c, ky * s.kernel_w + kx, j));
+        const bool whole =
+            taken == 'w' || (taken == 'r' && ky == s.kernel_h - 1) || (taken == 'c' && j < 15);
+        const int64_t y = c % s.out_h * s.stride_h + ky;
+        image[static_cast<size_t>((y * s.in_w + kx) * s.in_channels + group * channels + j)] =
+            whole ? w : std::max(taken == '-' ? -w : w, 0.0f);
+      }
+    }
+  }
+  return image;
+}
+
+// No other inputs of their size have a larger response than aligned_image(), and its sum is as
+// large as an int16 may be.
 TEST_P(Kernels, LargestResponses) {
+  struct Case {
+    int64_t channels, outputs, groups, kernel, stride, in_h, out_h, batch;
+  };
   std::mt19937 random(20167);
-  ConvShape s;
-  s.batch = 1;
-  s.in_h = 9;
-  s.in_w = s.kernel_h = s.kernel_w = 3;
-  s.out_h = 7;
-  s.out_w = 1;
-  s.out_channels = 21;
-  for (int64_t channels : {3, 5, 12, 40}) {
+  for (const Case& of : {Case{3, 21, 1, 3, 1, 9, 7, 1}, Case{40, 21, 1, 3, 1, 9, 7, 2},
+                         Case{100, 9, 1, 3, 1, 9, 7, 1}, Case{24, 20, 2, 3, 1, 9, 7, 1},
+                         Case{6, 8, 1, 11, 4, 19, 3, 1}, Case{40, 21, 1, 1, 1, 9, 9, 1}}) {
     for (int64_t d : {1, 3, 4, 8}) {
-      s.in_channels = channels;
-      Codes codes = random_codes(&random, {channels, s.out_channels, 9, 1, 16, d, 1, false, false});
+      ConvShape s;
+      s.batch = of.batch;
+      s.in_h = of.in_h;
+      s.in_w = s.kernel_h = s.kernel_w = of.kernel;
+      s.stride_h = of.stride;
+      s.out_h = of.out_h;
+      s.out_w = 1;
+      s.in_channels = of.channels;
+      s.out_channels = of.outputs;
+      s.groups = of.groups;
+      Codes codes = random_codes(&random, {of.channels, of.outputs, of.kernel * of.kernel,
+                                           of.groups, 16, d, 1, false, false});
       // No codeword weighs more than another, so that the sum is what limits the scale.
       for (float& value : codes.codebooks) value = value < 0 ? -1.0f : 1.0f;
-      for (int64_t c = 0; c < s.out_channels; ++c) {
-        for (const char taken : {'w', '+', '-'}) {
-          std::vector<float> input(static_cast<size_t>(27 * channels));
-          for (int64_t i = 0; i < 9 * channels; ++i) {
-            const auto w = static_cast<float>(
-                weight(codes, s.out_channels, 9, 1, c, i / channels, i % channels));
-            input[static_cast<size_t>(c % 7 * 3 * channels + i)] =
-                taken == 'w' ? w : std::max(taken == '+' ? w : -w, 0.0f);
+      for (int64_t c = 0; c < of.outputs; ++c) {
+        for (const char taken : {'w', '+', '-', 'r', 'c'}) {
+          std::vector<float> input;
+          for (int64_t n = 0; n < of.batch; ++n) {
+            const auto image = aligned_image(s, codes, c, n == 0 && of.batch > 1 ? '+' : taken);
+            input.insert(input.end(), image.begin(), image.end());
           }
           // Values of one size do not round at random; a sum that wrapped is off by its own size.
           const auto output = run_conv(kernel(), s, codes, input);
@@ -391,9 +419,81 @@ TEST_P(Kernels, LargestResponses) {
           for (double value : answer.output) largest = std::max(largest, std::abs(value));
           for (size_t i = 0; i < output.size(); ++i) {
             ASSERT_NEAR(output[i], answer.output[i], 0.03 * largest)
-                << channels << " channels, d " << d << ", output " << c << ", input " << taken;
+                << of.channels << " channels, kernel " << of.kernel << ", d " << d << ", output "
+                << c << ", input " << taken;
           }
         }
+      }
+    }
+  }
+}
+
+// Rows of a batch, or tokens: those of a 1x1 convolution and those that are done one by one.
+TEST_P(Kernels, RowsDoNotChangeEachOther) {
+  std::mt19937 random(20170);
+  for (const int64_t K : {16, 256}) {
+    const FcShape s = {12, 48, 40, Activation::kNone};
+    const Codes codes = random_codes(&random, {48, 40, 1, 1, K, 4, 1, true, true});
+    std::vector<float> input = random_floats(&random, 12 * 48);
+    for (float& value : input) value = std::abs(value);
+    const auto before = run_fc(kernel(), s, codes, input);
+    for (const float last : {-1.0f, 1e6f, std::numeric_limits<float>::quiet_NaN()}) {
+      input.back() = last;
+      const auto after = run_fc(kernel(), s, codes, input);
+      EXPECT_TRUE(std::equal(before.begin(), before.end() - 40, after.begin())) << K << " " << last;
+    }
+  }
+}
+
+// Behind a ReLU the bound of the response is tighter, and the tables are finer.
+TEST_P(Kernels, InputsWithoutNegativesAreMoreAccurate) {
+  if (std::strcmp(kernel().name, "reference") == 0) GTEST_SKIP() << "has no tables of int16";
+  std::mt19937 random(20168);
+  ConvShape s;
+  s.batch = 1;
+  s.in_h = s.in_w = s.out_h = s.out_w = 20;
+  s.kernel_h = s.kernel_w = 3;
+  s.pad_top = s.pad_left = 1;
+  s.in_channels = 32;
+  s.out_channels = 40;
+  const Codes codes = random_codes(&random, {32, 40, 9, 1, 64, 4, 1, false, false});
+  std::vector<float> input = random_floats(&random, s.in_h * s.in_w * s.in_channels);
+  for (float& value : input) value = std::max(value - 0.8f, 0.0f);
+  const Answer answer = naive_conv(s, codes, input.data());
+  const auto error = [&] {
+    const auto output = run_conv(kernel(), s, codes, input);
+    double sum = 0;
+    for (size_t i = 0; i < output.size(); ++i) sum = std::hypot(sum, output[i] - answer.output[i]);
+    return sum;
+  };
+  const double positive = error();
+  input.back() = -1e-6f;
+  EXPECT_LT(positive, 0.9 * error());
+}
+
+// Squares of inputs leave float's normal numbers, on either side.
+TEST_P(Kernels, ConvolutionsOfLargeAndSmallValues) {
+  std::mt19937 random(20169);
+  ConvShape s;
+  s.batch = 1;
+  s.in_h = s.in_w = s.kernel_h = s.kernel_w = 3;
+  s.out_h = s.out_w = 1;
+  s.in_channels = 45;
+  s.out_channels = 20;
+  Codes codes = random_codes(&random, {45, 20, 9, 1, 16, 4, 1, false, false});
+  for (float& value : codes.codebooks) value = value < 0 ? -1.0f : 1.0f;
+  for (const float size : {1e-25f, 1e-22f, 1e-20f, 1e-12f, 1e12f, 1e17f, 3e17f}) {
+    for (const char taken : {'w', '+'}) {
+      auto input = aligned_image(s, codes, 3, taken);
+      for (float& value : input) value *= size;
+      const Answer answer = naive_conv(s, codes, input.data());
+      const double response = taken == 'w' ? 405.0 : 202.5;
+      const auto output = run_conv(kernel(), s, codes, input);
+      for (size_t i = 0; i < output.size(); ++i) {
+        // What is too small for a scale, or whose squares a processor takes for 0, counts as 0.
+        const double lost = size < 1e-18f ? std::abs(answer.output[i]) : 0;
+        ASSERT_NEAR(output[i], answer.output[i], 0.03 * response * double{size} + 1.03 * lost)
+            << size << " " << taken;
       }
     }
   }
