@@ -492,9 +492,11 @@ TEST_P(Kernels, ConvolutionsOfLargeAndSmallValues) {
       const double response = taken == 'w' ? 405.0 : 202.5;
       const auto output = run_conv(kernel(), s, codes, input);
       for (size_t i = 0; i < output.size(); ++i) {
-        // What is too small for a scale, or whose squares a processor takes for 0, counts as 0.
-        const double lost = size < 1e-18f ? std::abs(answer.output[i]) : 0;
-        ASSERT_NEAR(output[i], answer.output[i], 0.03 * response * double{size} + 1.03 * lost)
+        // Where squares are denormal, or 0 to a processor, entries are coarse and may all be 0.
+        const bool tiny = size < 1e-18f;
+        const double lost = tiny ? 1.03 * std::abs(answer.output[i]) : 0;
+        ASSERT_NEAR(output[i], answer.output[i],
+                    (tiny ? 0.1 : 0.03) * response * double{size} + lost)
             << size << " " << taken;
       }
     }
