@@ -17,7 +17,8 @@ from typing import Any
 
 from benchmarks import arm_mca
 from benchmarks.arm_mca import CORES, LANES, Kernels, Machine
-from benchmarks.fit_cost_model import ROW_ENTRIES, WINDOWS, chunk_weights
+from benchmarks.fit_cost_model import ROW_ENTRIES, WINDOWS
+from benchmarks.kernel_constants import chunk_weights
 from qcnn_tflite.cost_model import COEFFICIENTS
 from qcnn_tflite.result_document import now
 

@@ -21,6 +21,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+if __package__ in (None, ""):  # run as a script
+    sys.path.append(str(Path(__file__).parents[1]))
+
+from benchmarks.kernel_constants import chunk_weights
+
 ROOT = Path(__file__).resolve().parent.parent / "custom_ops"
 TARGET = "aarch64-linux-gnu"
 
@@ -34,16 +39,6 @@ CORES = {
 }
 
 LANES = 32
-
-
-@cache
-def chunk_weight() -> float:
-    """Of 3x3 convolutions, as the sources have it."""
-    text = (ROOT / "core" / "table_scale.h").read_text(encoding="utf-8")
-    found = re.search(r"kConvChunkWeight = ([\d.]+);", text)
-    if found is None:
-        raise SystemExit("core/table_scale.h has no kConvChunkWeight")
-    return float(found[1])
 
 
 def newest(tool: str) -> str:
@@ -293,7 +288,7 @@ def layer_cycles(
     """
     l1, l2 = CORES[machine.core]
     subspaces = math.ceil(layer.channels / layer.d)
-    chunks = math.ceil(subspaces / int(chunk_weight() / math.sqrt(layer.d) / 9))
+    chunks = math.ceil(subspaces / int(chunk_weights()[0] / math.sqrt(layer.d) / 9))
     row = layer.K * LANES * 2
     window = min(max(l1 * 2 // 3 // row - 2, 1), 2)
     planes = max(1, l1 // 2 // (row * (window + 2)))

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import lsq_linear
 
+from benchmarks.kernel_constants import chunk_weights
 from qcnn_tflite import cost_model, machine
 from qcnn_tflite.config import PRESETS
 from qcnn_tflite.cost_model import ConvLayerShape, FcLayerShape
@@ -29,7 +29,6 @@ from qcnn_tflite.models import networks
 from qcnn_tflite.report import text_table
 from qcnn_tflite.result_document import now
 
-_CORE = Path(__file__).resolve().parents[1] / "custom_ops" / "core"
 LayerShape = ConvLayerShape | FcLayerShape
 NETWORKS = {"alexnet": networks.ALEXNET, "cnn_s": networks.CNN_S, "vgg16": networks.VGG16}
 _MIN_SECONDS = 0.05
@@ -205,18 +204,6 @@ def fit(
     found = lsq_linear(rows / sizes, np.ones(len(times_ns)), bounds=(0, np.inf)).x / sizes
     kept = zip(names, found, strict=True)
     return {name: float(f"{value:.4g}") for name, value in kept if value > 1e-9}
-
-
-def chunk_weights() -> list[float]:
-    """As `cost_geometry.Target` has them, from the sources."""
-    text = (_CORE / "table_scale.h").read_text(encoding="utf-8")
-    weights = []
-    for name in ("kConvChunkWeight", "kLargeKernelChunkWeight", "kPointwiseChunkWeight"):
-        found = re.search(rf"{name} = ([\d.]+);", text)
-        if found is None:
-            raise SystemExit(f"{_CORE / 'table_scale.h'} has no {name}")
-        weights.append(float(found[1]))
-    return weights
 
 
 def fit_kernel(

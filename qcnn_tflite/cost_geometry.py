@@ -15,7 +15,7 @@ LANES = 32
 MAX_TAPS = 6
 MAX_LANE_SPAN, MAX_ROW_SPAN = 16, 12
 NARROW_K, MAX_WIDE_WINDOW = 128, 2
-SMALL_KERNEL = 9
+SMALL_KERNEL = 9  # positions of the largest kernel that is not yet a large one
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def _chunks(
         return _Part(grid, planes, window, -(-planes // fit))
 
     taps = sum(grid.ny * grid.nx for grid in grids)
-    limit = target.chunk_weights[1 if taps > SMALL_KERNEL else 2 if taps == 1 else 0] / math.sqrt(d)
+    convolution, large, pointwise = target.chunk_weights
+    weight = large if taps > SMALL_KERNEL else convolution if taps > 1 else pointwise
+    limit = weight / math.sqrt(d)
     at_once = int(limit / taps)
     if at_once >= 1:
         count = -(-M // at_once)

@@ -67,7 +67,7 @@ class LookupConv final : public ConvLayer {
   void plan_items(int threads);
   size_t place(unsigned char* scratch);
   void measure(const float* image, int64_t band);
-  void choose_scale(size_t index, Worker* worker);
+  void choose_scale(size_t index, bool positive, Worker* worker);
   void run_item(const Item& item, const float* image, float* result, Worker* worker);
   bool set_outputs(const Column& column, int64_t row, bool whole, float* result,
                    float** pixels) const;
@@ -100,7 +100,6 @@ class LookupConv final : public ConvLayer {
   // sums.
   float* moments_ = nullptr;
   uint8_t* positive_bands_ = nullptr;  // [bands()]: whether no input of these rows is negative
-  bool positive_ = false;              // nor any of the image
   std::vector<Worker> workers_;        // [threads]
 };
 
@@ -260,8 +259,8 @@ void LookupConv::measure(const float* image, int64_t band) {
   positive_bands_[band] = positive;
 }
 
-// Scale of a chunk's tables, from the largest patch of the image.
-void LookupConv::choose_scale(size_t index, Worker* worker) {
+// Scale of a chunk's tables, from the largest patch of the image. positive: no input is negative.
+void LookupConv::choose_scale(size_t index, bool positive, Worker* worker) {
   const Chunk& part = packed_.chunks[index];
   const int64_t size = shape_.in_h * shape_.in_w;
   ConvPatches patches;
@@ -278,7 +277,7 @@ void LookupConv::choose_scale(size_t index, Worker* worker) {
                                      : std::numeric_limits<double>::infinity();
   bound.flat = static_cast<double>(largest[1]);
   bound.sum = static_cast<double>(largest[2]);
-  bound.positive = positive_;
+  bound.positive = positive;
   scales_[index] = table_scale(bound, part.bound);
 }
 
@@ -512,11 +511,11 @@ void LookupConv::run(const float* input, float* output, unsigned char* scratch) 
     const float* image = input + n * pixels * shape_.in_channels;
     float* result = output + n * results * shape_.out_channels;
     parallel_for(pool_.get(), threads_, bands(), [&](int64_t i, int) { measure(image, i); });
-    positive_ =
+    const bool positive =
         std::find(positive_bands_, positive_bands_ + bands(), 0) == positive_bands_ + bands();
     const int64_t scales = pointwise_ ? 0 : static_cast<int64_t>(packed_.chunks.size());
     parallel_for(pool_.get(), threads_, scales, [&](int64_t i, int worker) {
-      choose_scale(static_cast<size_t>(i), &workers_[static_cast<size_t>(worker)]);
+      choose_scale(static_cast<size_t>(i), positive, &workers_[static_cast<size_t>(worker)]);
     });
     parallel_for(pool_.get(), threads_, static_cast<int64_t>(items_.size()),
                  [&](int64_t i, int worker) {

@@ -123,9 +123,10 @@ void build(const FcBuild& b) {
   }
 }
 
-// Codes of a large layer come from L3 or from memory, and the hardware's own prefetching alone
-// leaves half of that bandwidth unused. Into L2: an Intel core waits for three times as many lines
-// there as in L1, and AlexNet's layers take 6 to 9 % less time than with a prefetch into L1.
+// Codes of a large layer come from L3 or from memory, and on an AMD EPYC the hardware's own
+// prefetching alone leaves half of that bandwidth unused. Into L2: an Intel core waits for three
+// times as many lines there as in L1, and AlexNet's layers take 6 to 9 % less time than with a
+// prefetch into L1.
 inline void prefetch(const unsigned char* packed) {
   for (int i = 0; i < kRegisters; ++i) {
     _mm_prefetch(reinterpret_cast<const char*>(packed) + kPrefetch + 64 * i, _MM_HINT_T1);
@@ -145,6 +146,9 @@ inline void flush(const __m512i* sum, float factor, bool first, float* sums) {
     }
   }
 }
+
+// Each of the loops below has sums of its own: of an array that is handed over, GCC keeps a copy in
+// memory, filled and read at every call.
 
 // K <= 16: four tables of 16 entries, each twice in its register, because vpermw takes five bits.
 void add_16(const unsigned char* packed, int64_t units, const int16_t* table, float factor,

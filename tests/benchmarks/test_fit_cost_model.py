@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import fit_cost_model
+from benchmarks import fit_cost_model, kernel_constants
 from qcnn_tflite import cost_model, machine
 from qcnn_tflite.coefficients import Coefficients
 from qcnn_tflite.cost_geometry import ConvLayerShape, Target, conv_counts
@@ -28,7 +28,7 @@ def test_the_fit_finds_the_coefficients_that_made_the_times():
 
 
 def test_chunk_weights_are_those_of_the_kernels():
-    weights = fit_cost_model.chunk_weights()
+    weights = kernel_constants.chunk_weights()
     document = json.loads(cost_model.COEFFICIENTS.path.read_text(encoding="utf-8"))
     for entries in document["kernels"].values():
         assert all(entry["chunk_weights"] == weights for entry in entries)
